@@ -1,0 +1,6 @@
+export * from './dates.js'
+export * from './definitions.js'
+export * from './json.js'
+export * from './outcome.js'
+export * from './reference.js'
+export * from './resource.js'

@@ -1,0 +1,21 @@
+/**
+ * What one caller may see: an expression for each type, and-ed to every query at every node that touches the type.
+ *
+ * Only `access/` makes one (`grantReach` is not exported by this folder's door; a test keeps it so), so that nothing
+ * can read the store without having asked what it may see.
+ */
+import type { Expression } from './expression.js'
+
+declare const brand: unique symbol
+
+export type Reach = {
+  readonly [brand]: true
+  /** Resources of the type the caller may find. */
+  of(type: string): Expression
+  /** Names what the caller may see; equal keys see equally. Cursors and cached answers are bound to it. */
+  readonly key: string
+}
+
+export function grantReach(of: (type: string) => Expression, key: string): Reach {
+  return { of, key } as Reach
+}

@@ -1,0 +1,128 @@
+/**
+ * Where resources live: one small interface, two engines.
+ *
+ * A store knows nothing of FHIR's rules and nothing of callers. It is given a finished Query and a Reach, and adds
+ * `reach.of(type)` at every node of the query that touches a type: the type itself, chains, `_has`, includes, sort keys
+ * and totals. Whatever must be decided while nobody else writes (versions, preconditions, uniqueness, references) is
+ * decided inside `commit`.
+ */
+import type { Ref, Serialized } from '../fhir/index.js'
+import type { IndexEntry, Position, Query, Reach } from '../search/index.js'
+
+/** One version of a resource. `body` are the exact bytes that are answered (empty when `deleted`). */
+export type Stored = Ref & {
+  version: number
+  /** Milliseconds since 1970; never decreases from one commit to the next. */
+  updated: number
+  deleted: boolean
+  /** The interaction that made the version, as Bundle.entry.request.method in a history. */
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  body: Buffer
+}
+
+export type Put = Ref & {
+  op: 'put'
+  method: 'POST' | 'PUT' | 'PATCH'
+  serialized: Serialized
+  entries: IndexEntry[]
+  /** Local literal references of the resource: checked when `integrity` is on, and what deletes are refused for. */
+  references: Ref[]
+  expect?: Expect
+}
+
+export type Delete = Ref & { op: 'delete'; expect?: Expect }
+
+export type Change = Put | Delete
+
+/** `version`: the current version is this one. `exists`: there is (or is not) a current, not deleted resource. */
+export type Expect = { version?: number; exists?: boolean }
+
+/** Inside the commit the query still finds exactly these ids (at most two are looked at unless more are expected). */
+export type Condition = { query: Query; reach: Reach; ids: string[] }
+
+/** A key nobody has claimed yet (Idempotency-Key, uniqueness); until `expires` (milliseconds since 1970). */
+export type Claim = { key: string; value: string; expires?: number }
+
+/** One atomic unit: all of it, durable when the promise resolves, or none of it. Each resource is named once. */
+export type Commit = {
+  changes: Change[]
+  conditions?: Condition[]
+  claims?: Claim[]
+  /** Refuse references to resources that are not there, and deletes of what is referred to. */
+  integrity: boolean
+}
+
+/** What became of each change. `unchanged`: the resource was already so (or already deleted) and keeps its version. */
+export type Committed = { stored: Stored; outcome: 'created' | 'updated' | 'deleted' | 'unchanged' }
+
+/** Why nothing was stored. `index` is the place in `changes`, `conditions` or `claims`. */
+export class CommitRefused extends Error {
+  constructor(
+    readonly reason:
+      /** Expect.version: another version is current (`current`, undefined if there is none) */
+      | { kind: 'version'; index: number; current: number | undefined }
+      /** Expect.exists */
+      | { kind: 'exists' | 'absent'; index: number; deleted: boolean }
+      | { kind: 'condition'; index: number }
+      | { kind: 'claim'; index: number; value: string }
+      /** The change refers to `ref`, which is not there. */
+      | { kind: 'dangling'; index: number; ref: Ref }
+      /** The resource to delete is referred to by `by`. */
+      | { kind: 'referred'; index: number; by: Ref },
+  ) {
+    super(reason.kind)
+  }
+}
+
+export type Match = { stored: Stored; mode: 'match' | 'include' }
+
+/** `next` is there when more follow; `total` when the query asked for it. Includes belong to this page's matches. */
+export type Found = { matches: Match[]; next?: Position; total?: number }
+
+/** `type` and `id` narrow the history; `since` and `at` are milliseconds since 1970. Newest first. */
+export type HistoryQuery = { type?: string; id?: string; since?: number; at?: { lo: number; hi: number }; count: number; after?: Position; total: boolean }
+
+/** A version in the order in which it became visible; `sequence` only ever grows. */
+export type Visible = { sequence: number; stored: Stored }
+
+export interface Store {
+  /** The current version (also when deleted: then `deleted`), or the named one; undefined when absent or out of reach. */
+  read(ref: Ref, reach: Reach, version?: number): Promise<Stored | undefined>
+  search(query: Query, reach: Reach): Promise<Found>
+  history(query: HistoryQuery, reach: Reach): Promise<Found>
+  /** @throws CommitRefused */
+  commit(commit: Commit): Promise<Committed[]>
+  /** What became visible after a sequence number, oldest first. For the server's own followers, not for callers. */
+  changes(after: number, limit: number): Promise<Visible[]>
+  /** How a query would be answered, for people who operate the server: no values of patients in it. */
+  explain(query: Query, reach: Reach): Promise<string[]>
+  /** The door for what is not FHIR: codes, grants, sessions, keys. */
+  readonly secrets: Secrets
+  readonly maintenance: Maintenance
+  close(): Promise<void>
+}
+
+/** Values by key, gone after `expires` (milliseconds since 1970). */
+export interface Secrets {
+  put(key: string, value: string, expires?: number): Promise<void>
+  get(key: string): Promise<string | undefined>
+  /** Get and drop in one step: of many who take, one receives. */
+  take(key: string): Promise<string | undefined>
+  drop(key: string): Promise<void>
+}
+
+export interface Maintenance {
+  /**
+   * Replaces the index entries of up to `limit` current resources of a type, from a place on; returns the next place,
+   * undefined at the end. The entries are computed by `entries` from the resource's bytes.
+   */
+  reindex(type: string, after: number, limit: number, entries: (stored: Stored) => IndexEntry[]): Promise<number | undefined>
+  /** Compares indexes with a rebuild and counts what disagrees; also history and sequence. A sentence a finding. */
+  check(entries: (stored: Stored) => IndexEntry[]): Promise<string[]>
+  /** A consistent copy while the server runs. */
+  backup(path: string): Promise<void>
+  /** Number of current resources by type. */
+  count(): Promise<Record<string, number>>
+  /** Ready to answer? A sentence that says what is wrong, or undefined. */
+  health(): Promise<string | undefined>
+}
