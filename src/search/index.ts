@@ -1,2 +1,3 @@
 export * from './expression.js'
+export * from './params.js'
 export type { Reach } from './reach.js'

@@ -1,0 +1,66 @@
+/**
+ * What every interaction is given, and what it gives back. No HTTP in sight.
+ *
+ * https://hl7.org/fhir/R4/http.html
+ */
+import type { Caller } from '../access/index.js'
+import type { Ref, Resource } from '../fhir/index.js'
+import type { SearchParams } from '../search/index.js'
+import type { Change, Store, Stored } from '../store/index.js'
+import type { Terminology } from '../terminology/index.js'
+
+/**
+ * A hospital rule: sees each change before it is committed with what it replaces, and throws a FhirError or gives
+ * further changes for the same commit. `server.ts` hands in the list; interactions know no rule.
+ */
+export type Rule = (change: Change, before: Stored | undefined, context: Context) => Promise<Change[]>
+
+export type Context = {
+  caller: Caller
+  store: Store
+  rules: Rule[]
+  /** The search parameters in force now: R4's and the uploaded ones. */
+  searchParams: SearchParams
+  terminology: Terminology
+  clock: () => number
+  newId: () => string
+  /** Our own base URLs without a final slash; the first is the one links are written with. */
+  baseUrls: readonly string[]
+  settings: Settings
+}
+
+export type Settings = {
+  /** Time zone of dates without one. */
+  zone: string
+  pageSize: number
+  pageSizeMax: number
+  /** Most resources one response or conditional delete may touch. */
+  includesMax: number
+  bundleEntriesMax: number
+  /** Refuse dangling local references and deletes of what is referred to. */
+  integrity: boolean
+  /** 32 bytes that seal paging tokens. */
+  sealingKey: Uint8Array
+  handling: 'strict' | 'lenient'
+}
+
+/** The preconditions a client may state. `ifNoneExist` holds search parameters as a query string. */
+export type Preconditions = {
+  ifMatch?: string
+  ifNoneMatch?: string
+  ifNoneExist?: string
+  /** Idempotency-Key of the request. */
+  idempotencyKey?: string
+}
+
+export type Written = { outcome: 'created' | 'updated' | 'deleted' | 'unchanged'; stored: Stored }
+
+/** A patch as it came: JSON Patch operations, or a Parameters resource for FHIRPath Patch. */
+export type PatchBody = { kind: 'json'; operations: unknown } | { kind: 'fhirpath'; parameters: Resource }
+
+/** One request inside a batch that is not an interaction on a resource (an operation): answered by the HTTP layer. */
+export type Dispatch = (request: BatchRequest) => Promise<BatchResponse>
+export type BatchRequest = { method: string; url: string; resource?: Resource; preconditions: Preconditions; ifNoneMatch?: string; prefer?: string }
+export type BatchResponse = { status: number; location?: string; etag?: string; lastModified?: string; body?: Buffer; outcome?: Resource }
+
+export type { Ref }
