@@ -45,7 +45,13 @@ function all(type) {
     .filter((name) => name.startsWith(`${type}-`) && name.endsWith('.json'))
     .sort()
     .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')))
-    .filter(({ resourceType, url }) => resourceType === type && !url?.startsWith('http://hl7.org/fhir/SearchParameter/example') && url !== 'http://hl7.org/fhir/CompartmentDefinition/example' && url !== 'http://hl7.org/fhir/OperationDefinition/example')
+    .filter(
+      ({ resourceType, url }) =>
+        resourceType === type &&
+        !url?.startsWith('http://hl7.org/fhir/SearchParameter/example') &&
+        url !== 'http://hl7.org/fhir/CompartmentDefinition/example' &&
+        url !== 'http://hl7.org/fhir/OperationDefinition/example',
+    )
 }
 
 /** One line an entry, so that a change of the tables can be read in a diff. */
@@ -88,7 +94,12 @@ function typesOf(structures) {
       if (compact.binding) required.add(compact.binding)
       types[parent].elements.push(compact)
       if (compact.types?.[0].code === element.path)
-        types[element.path] = { kind: 'backbone', base: element.type[0].code, ...invariantsOf(element, name), elements: [] }
+        types[element.path] = {
+          kind: 'backbone',
+          base: element.type[0].code,
+          ...invariantsOf(element, name),
+          elements: [],
+        }
     }
   }
   return { types, required }
@@ -138,7 +149,9 @@ function invariantsOf({ constraint = [] }, structure) {
   return {
     invariants: own.map(({ key, severity, human, expression, extension }) => ({
       key,
-      severity: extension?.some(({ url, valueBoolean }) => url.endsWith('elementdefinition-bestpractice') && valueBoolean)
+      severity: extension?.some(
+        ({ url, valueBoolean }) => url.endsWith('elementdefinition-bestpractice') && valueBoolean,
+      )
         ? 'warning'
         : severity,
       human,
@@ -157,7 +170,10 @@ function expand(url, seen = new Set()) {
   if (!valueSet?.compose || seen.has(url)) return null
   seen.add(url)
   const found = {}
-  const add = (system, code) => (found[system] ??= new Set()).add(code)
+  const add = (system, code) => {
+    found[system] ??= new Set()
+    found[system].add(code)
+  }
   for (const { system, concept, filter, valueSet: imported } of valueSet.compose.include) {
     if (imported) {
       for (const each of imported) {
@@ -190,7 +206,8 @@ function filtered(codeSystem, filters) {
   if (filters.length !== 1 || !codeSystem) return null
   const [{ property, op, value }] = filters
   if (property !== 'concept' || !['is-a', 'descendent-of', 'is-not-a'].includes(op)) return null
-  const find = (concepts) => concepts.reduce((found, each) => found ?? (each.code === value ? each : find(each.concept ?? [])), null)
+  const find = (concepts) =>
+    concepts.reduce((found, each) => found ?? (each.code === value ? each : find(each.concept ?? [])), null)
   const root = find(codeSystem.concept)
   if (!root) return null
   const below = flat(root.concept ?? [])
@@ -203,14 +220,16 @@ function filtered(codeSystem, filters) {
 function searchParametersOf(resources) {
   return resources
     .filter(({ base }) => base)
-    .map(({ url, code, base, type, expression, target, component, xpathUsage, description, multipleAnd, multipleOr, comparator, modifier }) => ({
+    .map(({ url, code, base, type, expression, target, component, xpathUsage }) => ({
       url,
       code,
       base,
       type,
       ...(expression && { expression }),
       ...(target && { target }),
-      ...(component && { component: component.map((each) => ({ definition: each.definition, expression: each.expression })) }),
+      ...(component && {
+        component: component.map((each) => ({ definition: each.definition, expression: each.expression })),
+      }),
       ...(xpathUsage === 'phonetic' && { usage: 'phonetic' }),
     }))
 }

@@ -33,15 +33,21 @@ export function period(text: string, zone = 'UTC'): Period | undefined {
   if (h > 23 || Number(minute ?? 0) > 59 || s > 60) return undefined
   const start = utc(y, m, d, h, Number(minute ?? 0), s)
   const end =
-    month === undefined ? utc(y + 1, 1, 1)
-    : day === undefined ? utc(m === 12 ? y + 1 : y, m === 12 ? 1 : m + 1, 1)
-    : hour === undefined ? start + 86_400_000
-    : second === undefined ? start + 60_000
-    : start + 1000
+    month === undefined
+      ? utc(y + 1, 1, 1)
+      : day === undefined
+        ? utc(m === 12 ? y + 1 : y, m === 12 ? 1 : m + 1, 1)
+        : hour === undefined
+          ? start + 86_400_000
+          : second === undefined
+            ? start + 60_000
+            : start + 1000
   const within = fraction === undefined ? undefined : fractionMs(fraction)
   const toUtc = offset ? (ms: number) => ms - offsetMs(offset) : (ms: number) => zoned(ms, zone)
   if (offset && offset !== 'Z' && (Number(offset.slice(1, 3)) > 14 || Number(offset.slice(4)) > 59)) return undefined
-  return within ? { lo: toUtc(start) + within.lo, hi: toUtc(start) + within.hi } : { lo: toUtc(start), hi: toUtc(end) - 1 }
+  return within
+    ? { lo: toUtc(start) + within.lo, hi: toUtc(start) + within.hi }
+    : { lo: toUtc(start), hi: toUtc(end) - 1 }
 }
 
 /** The milliseconds a fraction of a second covers: `.5` is 500 to 599, `.123` one, `.1234` the one it lies in. */
@@ -56,7 +62,8 @@ function utc(year: number, month: number, day: number, hour = 0, minute = 0, sec
   return date.setUTCHours(hour, minute, second)
 }
 
-const daysIn = (year: number, month: number): number => new Date(Date.UTC(year < 100 ? year + 400 : year, month, 0)).getUTCDate()
+const daysIn = (year: number, month: number): number =>
+  new Date(Date.UTC(year < 100 ? year + 400 : year, month, 0)).getUTCDate()
 
 function offsetMs(offset: string): number {
   if (offset === 'Z') return 0
@@ -76,10 +83,27 @@ function zoned(wall: number, zone: string): number {
 function offsetAt(instant: number, zone: string): number {
   let format = formats.get(zone)
   if (!format) {
-    format = new Intl.DateTimeFormat('en-US', { timeZone: zone, hourCycle: 'h23', era: 'short', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric' })
+    format = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      hourCycle: 'h23',
+      era: 'short',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
+    })
     formats.set(zone, format)
   }
   const part = Object.fromEntries(format.formatToParts(instant).map(({ type, value }) => [type, value]))
-  const shown = utc(Number(part['year']), Number(part['month']), Number(part['day']), Number(part['hour']), Number(part['minute']), Number(part['second']))
+  const shown = utc(
+    Number(part['year']),
+    Number(part['month']),
+    Number(part['day']),
+    Number(part['hour']),
+    Number(part['minute']),
+    Number(part['second']),
+  )
   return shown - Math.floor(instant / 1000) * 1000
 }

@@ -43,7 +43,15 @@ export type TypeDefinition = {
 export type Property = { element: ElementDefinition; type: ElementType }
 
 export type SearchParamType =
-  | 'number' | 'date' | 'string' | 'token' | 'reference' | 'composite' | 'quantity' | 'uri' | 'special'
+  | 'number'
+  | 'date'
+  | 'string'
+  | 'token'
+  | 'reference'
+  | 'composite'
+  | 'quantity'
+  | 'uri'
+  | 'special'
 
 /** A search parameter: R4's own, or one that was uploaded. `base` are the types it applies to. */
 export type SearchParam = {

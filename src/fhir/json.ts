@@ -45,7 +45,8 @@ export const depthMax = 100
  */
 export function parseJson(input: string | Uint8Array): Json {
   if (typeof input !== 'string' && !isUtf8(input)) throw new JsonError('the body is not valid UTF-8', 0)
-  const text = typeof input === 'string' ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString()
+  const text =
+    typeof input === 'string' ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString()
   return new Reader(text).document()
 }
 
@@ -193,18 +194,24 @@ class Reader {
       if (code < 32) this.fail('a control character must be written as an escape', at)
       if (code !== BACKSLASH) {
         const from = at
-        while ((at < text.length && text.charCodeAt(at) >= 32 && text.charCodeAt(at) !== QUOTE && text.charCodeAt(at) !== BACKSLASH)) at++
+        while (
+          at < text.length &&
+          text.charCodeAt(at) >= 32 &&
+          text.charCodeAt(at) !== QUOTE &&
+          text.charCodeAt(at) !== BACKSLASH
+        )
+          at++
         value += text.slice(from, at)
         continue
       }
-      const escape = text[at + 1] ?? ''
-      if (escape === 'u') {
+      const letter = text[at + 1] ?? ''
+      if (letter === 'u') {
         const hex = text.slice(at + 2, at + 6)
         if (!/^[0-9a-fA-F]{4}$/.test(hex)) this.fail('four hexadecimal digits were expected', at)
         value += String.fromCharCode(Number.parseInt(hex, 16))
         at += 6
       } else {
-        const replaced = escapes[escape]
+        const replaced = escapes[letter]
         if (replaced === undefined) this.fail('an unknown escape', at)
         value += replaced
         at += 2

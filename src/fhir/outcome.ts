@@ -10,11 +10,36 @@ import type { Json, JsonObject } from './json.js'
 
 /** https://hl7.org/fhir/R4/valueset-issue-type.html */
 export type IssueType =
-  | 'invalid' | 'structure' | 'required' | 'value' | 'invariant'
-  | 'security' | 'login' | 'unknown' | 'expired' | 'forbidden' | 'suppressed'
-  | 'processing' | 'not-supported' | 'duplicate' | 'multiple-matches' | 'not-found' | 'deleted' | 'too-long'
-  | 'code-invalid' | 'extension' | 'too-costly' | 'business-rule' | 'conflict'
-  | 'transient' | 'lock-error' | 'no-store' | 'exception' | 'timeout' | 'incomplete' | 'throttled'
+  | 'invalid'
+  | 'structure'
+  | 'required'
+  | 'value'
+  | 'invariant'
+  | 'security'
+  | 'login'
+  | 'unknown'
+  | 'expired'
+  | 'forbidden'
+  | 'suppressed'
+  | 'processing'
+  | 'not-supported'
+  | 'duplicate'
+  | 'multiple-matches'
+  | 'not-found'
+  | 'deleted'
+  | 'too-long'
+  | 'code-invalid'
+  | 'extension'
+  | 'too-costly'
+  | 'business-rule'
+  | 'conflict'
+  | 'transient'
+  | 'lock-error'
+  | 'no-store'
+  | 'exception'
+  | 'timeout'
+  | 'incomplete'
+  | 'throttled'
   | 'informational'
 
 export type Issue = {
@@ -74,6 +99,23 @@ export const throttled = maker(429, 'throttled')
 export const unavailable = maker(503, 'transient')
 
 export const makers = {
-  invalid, structure, unsupported, tooCostly, unauthenticated, forbidden, notFound, notAllowed, notAcceptable, conflict,
-  deleted, stale, multipleMatches, tooLarge, unsupportedMedia, invariant, business, throttled, unavailable,
+  invalid,
+  structure,
+  unsupported,
+  tooCostly,
+  unauthenticated,
+  forbidden,
+  notFound,
+  notAllowed,
+  notAcceptable,
+  conflict,
+  deleted,
+  stale,
+  multipleMatches,
+  tooLarge,
+  unsupportedMedia,
+  invariant,
+  business,
+  throttled,
+  unavailable,
 }

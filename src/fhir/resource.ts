@@ -14,7 +14,10 @@ export type Resource = JsonObject & { resourceType: string; id?: string }
 export type Ref = { type: string; id: string }
 
 export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.getPrototypeOf(value) === Object.prototype
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.getPrototypeOf(value) === Object.prototype
 
 /** https://hl7.org/fhir/R4/datatypes.html#id */
 export const isId = (text: string): boolean => /^[A-Za-z0-9\-.]{1,64}$/.test(text)

@@ -4,9 +4,9 @@
  * https://hl7.org/fhir/R4/http.html
  */
 import type { Caller } from '../access/index.js'
-import type { Ref, Resource } from '../fhir/index.js'
-import type { SearchParams } from '../search/index.js'
-import type { Change, Store, Stored } from '../store/index.js'
+import type { Resource } from '../fhir/index.js'
+import type { Parsed, SearchParams } from '../search/index.js'
+import type { Change, Found, Store, Stored } from '../store/index.js'
 import type { Terminology } from '../terminology/index.js'
 
 /**
@@ -60,7 +60,25 @@ export type PatchBody = { kind: 'json'; operations: unknown } | { kind: 'fhirpat
 
 /** One request inside a batch that is not an interaction on a resource (an operation): answered by the HTTP layer. */
 export type Dispatch = (request: BatchRequest) => Promise<BatchResponse>
-export type BatchRequest = { method: string; url: string; resource?: Resource; preconditions: Preconditions; ifNoneMatch?: string; prefer?: string }
-export type BatchResponse = { status: number; location?: string; etag?: string; lastModified?: string; body?: Buffer; outcome?: Resource }
+export type BatchRequest = {
+  method: string
+  url: string
+  resource?: Resource
+  preconditions: Preconditions
+  ifNoneMatch?: string
+  prefer?: string
+}
+export type BatchResponse = {
+  status: number
+  location?: string
+  etag?: string
+  lastModified?: string
+  body?: Buffer
+  outcome?: Resource
+}
 
-export type { Ref }
+/** A search's page: what was found, how the request was understood, and the sealed token of the next page. */
+export type SearchResult = { found: Found; parsed: Parsed; next?: string }
+
+/** The answer of a batch or transaction; entries stand in the order of the request. */
+export type BundleAnswer = { type: 'batch-response' | 'transaction-response'; entries: BatchResponse[] }

@@ -20,6 +20,8 @@ export type Expression =
   | { op: 'nothing' }
   | { op: 'and' | 'or'; of: Expression[] }
   | { op: 'not'; of: Expression }
+  /** Another expression for each type; a type that is not named finds nothing (compartments of several types). */
+  | { op: 'typed'; of: Record<string, Expression> }
   /** The resource's logical id is one of these. */
   | { op: 'ids'; ids: string[] }
   /** No index entry for the parameter. */
@@ -73,7 +75,11 @@ export type QuantityTest = Omit<IntervalTest, 'op'> & {
 }
 
 /** A reference to one of our own resources (`version` only if asked for), or to anything else by its exact URL. */
-export type ReferenceTest = { op: 'reference'; param: string; target: { type: string; id: string; version?: string } | { url: string } }
+export type ReferenceTest = {
+  op: 'reference'
+  param: string
+  target: { type: string; id: string; version?: string } | { url: string }
+}
 
 /** `below`: equal, or the value plus '/' begins the recorded; `above`: the recorded is a path prefix of the value. */
 export type UriTest = { op: 'uri'; param: string; how: 'exact' | 'below' | 'above'; value: string }
@@ -96,7 +102,16 @@ export type IndexEntry =
   /** `value` as recorded; stores and `match` fold it where the test asks. */
   | { kind: 'string'; param: string; value: string }
   | { kind: 'interval'; param: string; lo: number; hi: number }
-  | { kind: 'quantity'; param: string; lo: number; hi: number; system?: string; code?: string; unit?: string; canonical?: { code: string; lo: number; hi: number } }
+  | {
+      kind: 'quantity'
+      param: string
+      lo: number
+      hi: number
+      system?: string
+      code?: string
+      unit?: string
+      canonical?: { code: string; lo: number; hi: number }
+    }
   | { kind: 'reference'; param: string; type: string; id: string; version?: string }
   | { kind: 'reference-url'; param: string; url: string }
   | { kind: 'uri'; param: string; value: string }

@@ -58,8 +58,7 @@ export type Committed = { stored: Stored; outcome: 'created' | 'updated' | 'dele
 /** Why nothing was stored. `index` is the place in `changes`, `conditions` or `claims`. */
 export class CommitRefused extends Error {
   constructor(
-    readonly reason:
-      /** Expect.version: another version is current (`current`, undefined if there is none) */
+    readonly reason: /** Expect.version: another version is current (`current`, undefined if there is none) */
       | { kind: 'version'; index: number; current: number | undefined }
       /** Expect.exists */
       | { kind: 'exists' | 'absent'; index: number; deleted: boolean }
@@ -80,7 +79,15 @@ export type Match = { stored: Stored; mode: 'match' | 'include' }
 export type Found = { matches: Match[]; next?: Position; total?: number }
 
 /** `type` and `id` narrow the history; `since` and `at` are milliseconds since 1970. Newest first. */
-export type HistoryQuery = { type?: string; id?: string; since?: number; at?: { lo: number; hi: number }; count: number; after?: Position; total: boolean }
+export type HistoryQuery = {
+  type?: string
+  id?: string
+  since?: number
+  at?: { lo: number; hi: number }
+  count: number
+  after?: Position
+  total: boolean
+}
 
 /** A version in the order in which it became visible; `sequence` only ever grows. */
 export type Visible = { sequence: number; stored: Stored }
@@ -116,7 +123,12 @@ export interface Maintenance {
    * Replaces the index entries of up to `limit` current resources of a type, from a place on; returns the next place,
    * undefined at the end. The entries are computed by `entries` from the resource's bytes.
    */
-  reindex(type: string, after: number, limit: number, entries: (stored: Stored) => IndexEntry[]): Promise<number | undefined>
+  reindex(
+    type: string,
+    after: number,
+    limit: number,
+    entries: (stored: Stored) => IndexEntry[],
+  ): Promise<number | undefined>
   /** Compares indexes with a rebuild and counts what disagrees; also history and sequence. A sentence a finding. */
   check(entries: (stored: Stored) => IndexEntry[]): Promise<string[]>
   /** A consistent copy while the server runs. */
