@@ -31,8 +31,9 @@ const tagEnd = /\s*(\/?)>/y
 const reference = /&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));/g
 const badReference = /&(?!(?:lt|gt|amp|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)/
 const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/
-const visible = /\S/
-const activeLink = /^(?:javascript|vbscript|livescript|mocha|data(?!:image\/(?:png|gif|jpe?g|webp|bmp|svg\+xml)[;,]))/i
+const visible = /[^ \t\r\n]/
+const activeLink =
+  /^(?:(?:javascript|vbscript|livescript|mocha):|data:(?!image\/(?:png|gif|jpe?g|webp|bmp|svg\+xml)[;,]))/i
 const activeStyle = /expression\s*\(|javascript:|vbscript:|behaviou?r\s*:|-moz-binding|@import|\\/i
 
 /** What is wrong with the text of a narrative's div, as a sentence; undefined if nothing is. */

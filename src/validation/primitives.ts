@@ -23,8 +23,10 @@ const int32Max = 2_147_483_647
 
 /** Characters below 32 other than tab, line feed and carriage return. */
 const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/
-const notInUri = /[\s\u0000-\u001f]/
-const visible = /\S/
+/** White space is what XML calls so, as in the patterns of the definitions: a no-break space is none. */
+const visible = /[^ \t\r\n]/
+const notInUri = /[\u0000-\u0020]/
+const codePattern = /^[^ \t\r\n]+(?:[ \t\r\n][^ \t\r\n]+)*$/
 
 const text = (pattern: RegExp | undefined, expected: string, further?: (value: string) => boolean): Primitive => ({
   json: 'string',
@@ -67,7 +69,7 @@ const primitives: Record<string, Primitive> = {
   positiveInt: whole(1, 'a positiveInt is a whole number from 1 to 2147483647 without decimal point or exponent'),
   string: text(visible, 'a string of white space only is not allowed; leave the element out'),
   markdown: text(visible, 'markdown of white space only is not allowed; leave the element out'),
-  code: text(defined('code'), 'a code has no white space at its ends and only single spaces inside'),
+  code: text(codePattern, 'a code has no white space at its ends and only single spaces inside'),
   id: text(defined('id'), 'an id has 1 to 64 of the characters A-Z a-z 0-9 - .'),
   uri: uri('a uri'),
   url: uri('a url'),
