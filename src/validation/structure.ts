@@ -328,6 +328,7 @@ function containedIn({ contained }: JsonObject): Map<string, string> {
 
 /** The type a literal reference is to; undefined where the text does not tell, 'invalid' if it is no reference. */
 function targetOf(reference: string): string | undefined {
+  if (reference.startsWith('urn:')) return undefined
   const literal = parseReference(reference)
   if (literal) return literal.type
   if (/\s/.test(reference)) return 'invalid'
