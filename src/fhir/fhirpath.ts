@@ -41,22 +41,36 @@ export const clientTimeoutMs = 250
  */
 export function compileFhirPath(expression: string, options: FhirPathOptions = {}): FhirPath {
   const evaluate = compiled(expression, options)
-  return (input, variables) => evaluate(input, variables).flatMap((node) => plainValue(node))
+  return (input, variables) => evaluate(input, variables).flatMap(plainValue)
 }
 
 /**
  * The places of the elements an expression selects in a tree; undefined for a result that is no element of it.
  */
-export function locate(expression: string, input: Json, timeoutMs = clientTimeoutMs): (Step[] | undefined)[] {
+export function locate(expression: string, input: Json, timeoutMs: number): (Step[] | undefined)[] {
   const root = withoutDecimals(input)
   return compiled(expression, { timeoutMs })(input).map((node) => stepsTo(node, root))
 }
 
-type Engine = typeof import('fhirpath')
 type Evaluate = (input: Json, variables?: Record<string, unknown>) => unknown[]
+
+function compiled(expression: string, { base, timeoutMs }: FhirPathOptions): Evaluate {
+  if (expression.length > expressionMax)
+    throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
+  load() // Outside of the limit, which the first expression would exceed.
+  const evaluate = limited(timeoutMs, unreadable, () => cached(expression, base))
+  return (input, variables) => {
+    const known: Record<string, unknown> = { resource: input, rootResource: input, ...variables }
+    for (const name in known) known[name] = withoutDecimals(known[name] as Json)
+    return limited(timeoutMs, unevaluable, () => evaluate(withoutDecimals(input), known))
+  }
+}
+
+type Engine = typeof import('fhirpath')
 
 let loaded: { engine: Engine; model: Parameters<Engine['compile']>[1] } | undefined
 
+/** Loading takes about 90 ms, which a server that starts need not spend. */
 function load() {
   if (!loaded) {
     const require = createRequire(import.meta.url)
@@ -65,69 +79,63 @@ function load() {
   return loaded
 }
 
+type Compiled = (input: unknown, variables: Record<string, unknown>) => unknown[]
+
 const cacheSize = 2000
-const cache = new Map<string, Evaluate>()
+const cache = new Map<string, Compiled>()
 
 /** Compiling takes 0.2 to 1 ms, so the expressions used last are kept. */
-function compiled(expression: string, options: FhirPathOptions): Evaluate {
-  const { base, timeoutMs } = options
-  const key = `${timeoutMs ?? ''} ${base ?? ''} ${expression}`
+function cached(expression: string, base = ''): Compiled {
+  const key = `${base} ${expression}`
   let evaluate = cache.get(key)
   if (evaluate) cache.delete(key)
-  else evaluate = compile(expression, base, timeoutMs)
+  else {
+    const { engine, model } = load()
+    const readable = withDelimitedDiv(expression)
+    const path = base === '' ? readable : { base, expression: readable }
+    const options = { resolveInternalTypes: false, traceFn: () => {}, userInvocationTable: { resolve } }
+    evaluate = engine.compile(path, model, options)
+  }
   cache.set(key, evaluate)
   if (cache.size > cacheSize) cache.delete(cache.keys().next().value!)
   return evaluate
 }
 
-function compile(expression: string, base: string | undefined, timeoutMs: number | undefined): Evaluate {
-  if (expression.length > expressionMax)
-    throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
-  const { engine, model } = load()
-  const options = { resolveInternalTypes: false, traceFn: () => {}, userInvocationTable: { resolve } }
-  const path = base === undefined ? expression : { base, expression }
-  const evaluate = limited(timeoutMs, unreadable, () => engine.compile(path, model, options))
-  return (input, variables) =>
-    limited(timeoutMs, unevaluable, () => {
-      const known: Record<string, unknown> = { resource: input, rootResource: input, ...variables }
-      for (const name in known) known[name] = withoutDecimals(known[name] as Json)
-      return evaluate(withoutDecimals(input), known)
-    })
+/** `Narrative.div` has the name of an operator; after a dot it can only be the element, and HL7 writes it bare. */
+function withDelimitedDiv(expression: string): string {
+  if (!expression.includes('.div')) return expression
+  return expression.replace(/'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|\.div\b/g, (found) =>
+    found === '.div' ? '.`div`' : found,
+  )
 }
 
 const sandbox = createContext({ run: undefined as unknown })
 const runs = new Script('run()')
 
 /** What the engine throws is the fault of the expression or of the resource, never ours: it becomes a FhirError. */
-function limited<T>(timeoutMs: number | undefined, failed: (cause: unknown) => FhirError, run: () => T): T {
+function limited<T>(timeoutMs: number | undefined, failed: (error: unknown) => FhirError, run: () => T): T {
   try {
     if (timeoutMs === undefined) return run()
     sandbox['run'] = run
     return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
-  } catch (cause) {
-    if (cause instanceof FhirError) throw cause
-    if (cause instanceof RangeError || (cause as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
-      throw tooCostly('the FHIRPath expression takes too long; write it simpler', undefined, { cause })
-    throw failed(cause)
+  } catch (error) {
+    if (error instanceof FhirError) throw error
+    if (error instanceof RangeError || (error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+      throw tooCostly('the FHIRPath expression takes too long; write it simpler')
+    throw failed(error)
   }
 }
 
-/** The engine's own messages quote the expression or the resource, which may name a patient. */
-function unreadable(cause: unknown): FhirError {
-  const place = /line: (\d+); column: (\d+)/.exec((cause as Error).message)
-  return invalid(
-    `the FHIRPath expression cannot be read${place ? ` at line ${place[1]}, column ${place[2]}` : ''}`,
-    undefined,
-    { cause },
-  )
+/** The engine's errors are not kept as causes: they quote the expression and the resource, which may name a patient. */
+function unreadable(error: unknown): FhirError {
+  const place = /line: (\d+); column: (\d+)/.exec((error as Error).message)
+  return invalid(`the FHIRPath expression cannot be read${place ? ` at line ${place[1]}, column ${place[2]}` : ''}`)
 }
 
-function unevaluable(cause: unknown): FhirError {
-  const name = /^Not implemented: (\w{1,64})$/.exec((cause as Error).message)?.[1]
+function unevaluable(error: unknown): FhirError {
+  const name = /^Not implemented: (\w{1,64})$/.exec((error as Error).message)?.[1]
   return invalid(
     name === undefined ? 'the FHIRPath expression cannot be evaluated here' : `there is no function ${name}() here`,
-    undefined,
-    { cause },
   )
 }
 

@@ -1,6 +1,7 @@
 export * from './dates.js'
 export * from './definitions.js'
 export * from './fhirpath.js'
+export * from './fhirpath-patch.js'
 export * from './json.js'
 export * from './json-patch.js'
 export * from './outcome.js'
