@@ -39,7 +39,9 @@ export type Loaded = {
 }
 
 /** Nothing answers at the address: no use going on. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  override name = 'Unreachable'
+}
 
 const wanted = /\.(json|ndjson|xml)(\.gz)?$/i
 
