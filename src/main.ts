@@ -58,10 +58,7 @@ program
   .argument('<file>', 'the new file')
   .action(backup)
 
-program
-  .command('config')
-  .description('show every setting, its value and where it comes from')
-  .action(showConfig)
+program.command('config').description('show every setting, its value and where it comes from').action(showConfig)
 
 program
   .command('version')
@@ -73,7 +70,8 @@ program
 
 function jobs(text: string): number {
   const number = Number(text)
-  if (!Number.isInteger(number) || number < 1 || number > 64) throw new InvalidArgumentError('It is a number from 1 to 64.')
+  if (!Number.isInteger(number) || number < 1 || number > 64)
+    throw new InvalidArgumentError('It is a number from 1 to 64.')
   return number
 }
 
@@ -123,7 +121,8 @@ async function loadPaths(paths: string[], options: LoadOptions): Promise<void> {
   const { progressOn } = await import('./progress.js')
   const config = options.to === undefined ? readConfig(process.env) : undefined
   const to = (options.to ?? config?.baseUrl ?? `http://localhost:${config?.port}/fhir`).replace(/\/+$/, '')
-  if (!/^https?:\/\//.test(to)) throw new ConfigError(`--to must be an absolute URL such as http://localhost:8080/fhir.`)
+  if (!/^https?:\/\//.test(to))
+    throw new ConfigError(`--to must be an absolute URL such as http://localhost:8080/fhir.`)
   const token = options.token?.startsWith('@') ? readFileSync(options.token.slice(1), 'utf8').trim() : options.token
   const progress = progressOn(process.stderr)
   const started = performance.now()
@@ -138,7 +137,9 @@ async function loadPaths(paths: string[], options: LoadOptions): Promise<void> {
   const types = Object.entries(loaded.counts).sort(([a], [b]) => (a < b ? -1 : 1))
   const sum = types.reduce((total, [, count]) => total + count, 0)
   for (const [type, count] of types) console.log(`${String(count).padStart(9)}  ${type}`)
-  console.log(`${String(sum).padStart(9)}  resources of ${loaded.files} files in ${seconds.toFixed(1)} s (${Math.round(sum / seconds)}/s)`)
+  console.log(
+    `${String(sum).padStart(9)}  resources of ${loaded.files} files in ${seconds.toFixed(1)} s (${Math.round(sum / seconds)}/s)`,
+  )
   for (const { file, reason } of loaded.failures) console.error(`refused: ${file}: ${reason}`)
   if (loaded.failures.length) process.exitCode = 1
 }
@@ -177,7 +178,11 @@ async function check(): Promise<void> {
     for (const finding of findings) console.log(finding)
     const counts = Object.values(await world.store.maintenance.count())
     const sum = counts.reduce((total, count) => total + count, 0)
-    console.log(findings.length ? `${findings.length} findings; "hospitallink reindex" mends indexes.` : `${sum} resources, all in order.`)
+    console.log(
+      findings.length
+        ? `${findings.length} findings; "hospitallink reindex" mends indexes.`
+        : `${sum} resources, all in order.`,
+    )
     if (findings.length) process.exitCode = 1
   } finally {
     await world.close()

@@ -96,7 +96,8 @@ async function listen(config: Config, store: Store, wiring: Wiring & { log: Logg
   app.use((_request, response) => {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
-  const hosts = config.auth === 'off' ? new Set([new URL(baseUrl).host, ...local.map((url) => new URL(url).host)]) : undefined
+  const hosts =
+    config.auth === 'off' ? new Set([new URL(baseUrl).host, ...local.map((url) => new URL(url).host)]) : undefined
   handle = dispatch({ fhir, app, basePath, hosts })
 
   return {
@@ -145,6 +146,7 @@ function serviceOf(config: Config, { log, store, sealingKey, baseUrls, observe, 
     limits: config,
     compress: config.compress,
     corsOrigins: config.corsOrigins,
+    multipleDeletes: config.conditionalDelete === 'multiple',
     report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
     observe: (done) => {
       observe(done)
@@ -176,7 +178,10 @@ function dispatch({ fhir, app, basePath, hosts }: Doors) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const { host } = request.headers
     // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
-    if (hosts && host !== undefined && !hosts.has(host)) return refuseHost(response)
+    if (hosts && host !== undefined && !hosts.has(host)) {
+      refuseHost(response)
+      return
+    }
     const url = originForm(request)
     const after = url.charCodeAt(basePath.length)
     const isBelow = url.startsWith(basePath) && (Number.isNaN(after) || after === 47 || after === 63)
@@ -210,7 +215,10 @@ const clientErrors: Record<string, [status: string, diagnostics: string]> = {
 /** What is no HTTP never becomes a request; it is answered on the bare connection. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: unknown }): void {
   // An answer is on its way on this connection: ours would be read as a part of it.
-  if (!socket.writable || socket._httpMessage || error.code === 'ECONNRESET') return void socket.destroy()
+  if (!socket.writable || socket._httpMessage || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
   const [status, diagnostics] = clientErrors[error.code ?? ''] ?? ['400 Bad Request', 'The request is not HTTP']
   const body = outcomeOf(diagnostics)
   socket.end(

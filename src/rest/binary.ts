@@ -86,7 +86,8 @@ const unescaped = (data: Buffer): string => {
 }
 
 async function* pieces(data: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < data.length; at += pieceSize) yield Buffer.from(data.toString('latin1', at, at + pieceSize), 'base64')
+  for (let at = 0; at < data.length; at += pieceSize)
+    yield Buffer.from(data.toString('latin1', at, at + pieceSize), 'base64')
 }
 
 export async function answerBinaryCreate(exchange: Exchange): Promise<Answer> {

@@ -17,6 +17,8 @@ export type Service = {
   compress: boolean
   /** Origins of web pages that may call; `*` is any. */
   corsOrigins: readonly string[]
+  /** Whether a conditional delete may remove more than one resource. */
+  multipleDeletes: boolean
   /** Told of errors nobody expected. */
   report: Report
   /** Told of every request that was answered. */

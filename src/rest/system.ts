@@ -13,6 +13,7 @@ export async function answerBundle(exchange: Exchange): Promise<Answer> {
   const { context, service, prefer } = exchange
   const { idempotencyKey } = preconditionsOf(exchange)
   const answer = await bundle(context, await resourceOf(exchange), dispatcher(service, context), {
+    multipleDeletes: service.multipleDeletes,
     ...(prefer.return && { prefer: prefer.return }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   })
