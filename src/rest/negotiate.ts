@@ -164,7 +164,11 @@ export function contentKind(contentType: string | undefined): Content {
   return content
 }
 
-export const isFhirType = (type: string): boolean => type === jsonTypes[0] || type === xmlTypes[0]
+/** FHIR's own types, by their new or their old name. */
+export const isFhirType = (type: string): boolean => /^application\/(fhir\+(json|xml)|(json|xml)\+fhir)$/.test(type)
+
+/** Types that FHIR shares with everything else. */
+export const isGenericType = (type: string): boolean => /^(application|text)\/(json|xml)$/.test(type)
 
 export const unknownContent = (contentType: string | undefined, allowed: string) =>
   unsupportedMedia(
