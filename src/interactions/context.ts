@@ -27,6 +27,8 @@ export type Context = {
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
+  /** Told of our own bugs that must not fail more than one entry of a batch. */
+  report?: (error: unknown) => void
 }
 
 export type Settings = {
@@ -53,6 +55,7 @@ export type Preconditions = {
   idempotencyKey?: string
 }
 
+/** Version 0 of `stored` says that there never was such a resource (a delete of nothing). */
 export type Written = { outcome: 'created' | 'updated' | 'deleted' | 'unchanged'; stored: Stored }
 
 /** A patch as it came: JSON Patch operations, or a Parameters resource for FHIRPath Patch. */
@@ -66,10 +69,13 @@ export type BatchRequest = {
   resource?: Resource
   preconditions: Preconditions
   ifNoneMatch?: string
+  ifModifiedSince?: string
   prefer?: string
 }
 export type BatchResponse = {
   status: number
+  /** Of the resource in `body`. */
+  fullUrl?: string
   location?: string
   etag?: string
   lastModified?: string

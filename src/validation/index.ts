@@ -1,0 +1,1 @@
+export { refuseInvalid, structureIssues, warmUp } from './structure.js'
