@@ -27,7 +27,7 @@ export async function batch(
   context: Context,
   entries: readonly Json[],
   dispatch: Dispatch,
-  { prefer, idempotencyKey, multipleDeletes }: { prefer: Prefer; idempotencyKey?: string; multipleDeletes: boolean },
+  { prefer, idempotencyKey }: { prefer: Prefer; idempotencyKey?: string },
 ): Promise<BatchResponse[]> {
   const responses: BatchResponse[] = new Array(entries.length)
   const breathe = breather()
@@ -60,19 +60,14 @@ export async function batch(
           ...(idempotencyKey !== undefined && { idempotencyKey: `${idempotencyKey}#${entry.index}` }),
         }
         responses[entry.index] = await guarded(entry.index, () =>
-          perform(context, { ...entry, preconditions }, dispatch, { prefer, multipleDeletes }),
+          perform(context, { ...entry, preconditions }, dispatch, prefer),
         )
       },
     )
   return responses
 }
 
-async function perform(
-  context: Context,
-  entry: Entry,
-  dispatch: Dispatch,
-  { prefer, multipleDeletes }: { prefer: Prefer; multipleDeletes: boolean },
-): Promise<BatchResponse> {
+async function perform(context: Context, entry: Entry, dispatch: Dispatch, prefer: Prefer): Promise<BatchResponse> {
   const { method, target, preconditions } = entry
   const resource = entry.resource!
   if (target.kind === 'other') return dispatch(requestOf(entry, prefer))
@@ -93,7 +88,7 @@ async function perform(
         return answer(await conditionalPatch(context, type, criteria, patchOf(resource), preconditions))
       const { ifMatch } = preconditions
       const gone = await conditionalDelete(context, type, criteria, {
-        multiple: multipleDeletes,
+        multiple: true,
         ...(ifMatch !== undefined && { ifMatch }),
       })
       return gone.length === 1 ? answer(gone[0]!) : { status: 204 }

@@ -42,7 +42,7 @@ export async function conditionalDelete(
   return retrying(async () => {
     const { found, condition } = await matches(context, type, criteria, limit)
     if (!multiple) theOne(type, found)
-    if (found.length > limit) throw tooCostly(`more than ${limit} resources match the criteria; delete fewer at a time`)
+    if (found.length > limit) throw tooManyToDelete(limit)
     if (found.length === 0) return []
     const one = found.length === 1 ? found[0]! : undefined
     const { expect, raced } = one
@@ -55,6 +55,9 @@ export async function conditionalDelete(
     })
   })
 }
+
+export const tooManyToDelete = (limit: number) =>
+  tooCostly(`more than ${limit} resources match the criteria; delete fewer at a time`)
 
 const pick = ({ type, id }: Ref): Ref => ({ type, id })
 

@@ -12,6 +12,7 @@ import { inWindows } from './breathe.js'
 import { updateTarget } from './conditional-update.js'
 import type { Context } from './context.js'
 import { theOne } from './criteria.js'
+import { tooManyToDelete } from './delete.js'
 import { Drafts } from './drafts.js'
 import { atEntry, type Entry, patchOf } from './entry.js'
 import { expectation } from './expectation.js'
@@ -53,10 +54,10 @@ const width = 64
 export async function identify(
   context: Context,
   entries: readonly Entry[],
-  { multipleDeletes, breathe }: { multipleDeletes: boolean; breathe: () => Promise<void> },
+  breathe: () => Promise<void>,
 ): Promise<Identities> {
   const selections = new Selections(context, limits(entries))
-  const work = { context, selections, multipleDeletes, deleted: new Set<string>() }
+  const work = { context, selections, deleted: new Set<string>() }
   const guarded = async (entry: Entry, task: (entry: Entry) => Promise<Identified[]>) => {
     await breathe()
     try {
@@ -86,7 +87,7 @@ export async function identify(
   return { identified, selections, drafts, changed }
 }
 
-type Work = { context: Context; selections: Selections; multipleDeletes: boolean; deleted: Set<string> }
+type Work = { context: Context; selections: Selections; deleted: Set<string> }
 
 /** Criteria are asked for one resource more than the transaction itself may take away from what they find. */
 function limits(entries: readonly Entry[]): (type: string) => number {
@@ -96,11 +97,12 @@ function limits(entries: readonly Entry[]): (type: string) => number {
   return (type) => Math.min(1 + (changes.get(type) ?? 0), 1000)
 }
 
-async function identifyDelete({ context, selections, multipleDeletes }: Work, entry: Entry): Promise<Identified[]> {
+async function identifyDelete({ context, selections }: Work, entry: Entry): Promise<Identified[]> {
   const { target, preconditions } = entry
   if (target.kind === 'criteria') {
-    const { found } = await selections.get(target.type, target.criteria)
-    if (!multipleDeletes) theOne(target.type, found)
+    const limit = context.settings.includesMax
+    const { found } = await selections.get(target.type, target.criteria, limit)
+    if (found.length > limit) throw tooManyToDelete(limit)
     return found.length
       ? found.map((stored) => deletion(entry, stored))
       : [{ entry, type: target.type, id: '', action: { op: 'none' }, raced: false }]

@@ -1,6 +1,7 @@
 export { type Prefer, writeAnswer } from './answer.js'
 export { breather, inWindows } from './breathe.js'
 export * from './bundle.js'
+export { type Built, capabilities, type OfferedOperation } from './capabilities.js'
 export { commit } from './commit.js'
 export { conditionalUpdate } from './conditional-update.js'
 export * from './context.js'

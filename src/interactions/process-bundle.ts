@@ -15,8 +15,6 @@ export type BundleOptions = {
   /** What the entries of the response carry; `minimal` unless asked otherwise. */
   prefer?: Prefer
   idempotencyKey?: string
-  /** Whether a conditional DELETE may delete more than one resource. */
-  multipleDeletes?: boolean
 }
 
 /** `dispatch` answers the entries that are reads, searches and operations. */
@@ -24,18 +22,18 @@ export async function bundle(
   context: Context,
   resource: Resource,
   dispatch: Dispatch,
-  { prefer = 'minimal', idempotencyKey, multipleDeletes = false }: BundleOptions = {},
+  { prefer = 'minimal', idempotencyKey }: BundleOptions = {},
 ): Promise<BundleAnswer> {
   const { resourceType, type } = resource
   if (resourceType !== 'Bundle') throw invalid('a Bundle is posted to the base; other resources go to /Type')
   const entries = entriesOf(context, resource)
   switch (type) {
     case 'batch': {
-      const options = { prefer, multipleDeletes, ...(idempotencyKey !== undefined && { idempotencyKey }) }
+      const options = { prefer, ...(idempotencyKey !== undefined && { idempotencyKey }) }
       return { type: 'batch-response', entries: await batch(context, entries, dispatch, options) }
     }
     case 'transaction': {
-      const run = (claims: Claim[]) => transaction(context, entries, dispatch, { prefer, multipleDeletes, claims })
+      const run = (claims: Claim[]) => transaction(context, entries, dispatch, { prefer, claims })
       const content = () => [prefer, writeJson(resource)]
       const responses =
         idempotencyKey === undefined ? await run([]) : await runOnce(context, { key: idempotencyKey, content }, run)

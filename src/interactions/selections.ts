@@ -19,16 +19,16 @@ export class Selections {
     private readonly limit: (type: string) => number,
   ) {}
 
-  get(type: string, criteria: string): Promise<Selection> {
-    const key = `${type}?${criteria}`
-    const selected = this.byCriteria.get(key) ?? this.select(type, criteria)
+  get(type: string, criteria: string, limit = this.limit(type)): Promise<Selection> {
+    const key = `${limit} ${type}?${criteria}`
+    const selected = this.byCriteria.get(key) ?? this.select(type, criteria, limit)
     this.byCriteria.set(key, selected)
     return selected
   }
 
-  private async select(type: string, criteria: string): Promise<Selection> {
+  private async select(type: string, criteria: string, limit: number): Promise<Selection> {
     const where = await selection(this.context, type, criteria)
-    const { found, condition } = await find(this.context, type, where, this.limit(type))
+    const { found, condition } = await find(this.context, type, where, limit)
     this.conditions.push(condition)
     return { where, found }
   }

@@ -22,20 +22,20 @@ import { LinkTable } from './link-table.js'
 import { prepareChecked } from './prepare.js'
 import { retrying } from './retrying.js'
 
-type Options = { prefer: Prefer; claims: Claim[]; multipleDeletes: boolean }
+type Options = { prefer: Prefer; claims: Claim[] }
 
 export async function transaction(
   context: Context,
   json: readonly Json[],
   dispatch: Dispatch,
-  { prefer, ...options }: Options,
+  { prefer, claims }: Options,
 ): Promise<BatchResponse[]> {
   const entries = await readEntries(context, json)
   const reads = entries.filter(({ target }) => target.kind === 'other')
   const rehearsed = await rehearse(entries, reads, dispatch, prefer)
   const responses: BatchResponse[] = new Array(entries.length)
-  if (reads.length < entries.length || options.claims.length) {
-    const done = await retrying(() => attempt(context, entries, options))
+  if (reads.length < entries.length || claims.length) {
+    const done = await retrying(() => attempt(context, entries, claims))
     for (const { index, written: one } of done) responses[index] = answered(one, prefer, context.baseUrls[0]!)
   }
   // Reads see what the transaction left; where it wrote nothing, the rehearsal has seen it already.
@@ -118,13 +118,9 @@ async function rehearse(
 type Done = { index: number; written: Written | 'nothing' }
 
 /** @throws CommitRefused where what was looked at has changed meanwhile */
-async function attempt(
-  context: Context,
-  entries: readonly Entry[],
-  { claims, multipleDeletes }: Pick<Options, 'claims' | 'multipleDeletes'>,
-): Promise<Done[]> {
+async function attempt(context: Context, entries: readonly Entry[], claims: Claim[]): Promise<Done[]> {
   const breathe = breather()
-  const identities = await identify(context, entries, { multipleDeletes, breathe })
+  const identities = await identify(context, entries, breathe)
   const links = await LinkTable.of(context, identities, breathe)
   const changes: Change[] = []
   const makers: Identified[] = []
