@@ -1,6 +1,6 @@
 /** The rules of https://hl7.org/fhir/R4/http.html about status, headers and formats, over the real server. */
 import { connect } from 'node:net'
-import { brotliCompressSync, deflateSync, gunzipSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import supertest from 'supertest'
 import { startTestServer, type TestServer } from '../testing.js'
