@@ -7,21 +7,21 @@ import { reach } from '../access/index.js'
 import { tooCostly } from '../fhir/index.js'
 import { type Parsed, type Position, parse, type SearchRequest } from '../search/index.js'
 import type { Context, SearchResult } from './context.js'
-import { seal, unseal } from './token.js'
+import { pageState, pageToken } from './page.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
 export async function search(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
   const mine = reach(context.caller, 'search')
   const { page, ...first } = request
   const { asked, after } =
-    page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'search', mine, page))
+    page === undefined ? { asked: first, after: undefined } : resumed(await pageState(context, 'search', mine, page))
   const parsed = await understand(context, asked, after)
   const found = await context.store.search(parsed.query, mine)
   const { includesMax } = context.settings
   const includes = found.matches.reduce((sum, { mode }) => (mode === 'include' ? sum + 1 : sum), 0)
   if (includes > includesMax)
     throw tooCostly(`the page includes more than ${includesMax} resources; ask for a smaller _count or fewer includes`)
-  if (!found.next) return { found, parsed }
+  if (!found.next || parsed.query.count === 0) return { found, parsed }
   const { types, compartment } = asked
   const state = {
     t: types ?? null,
@@ -29,7 +29,7 @@ export async function search(context: Context, request: SearchRequest & { page?:
     p: parsed.applied,
     a: found.next,
   }
-  return { found, parsed, next: seal(context, 'search', mine, state) }
+  return { found, parsed, next: await pageToken(context, 'search', mine, state) }
 }
 
 async function understand(context: Context, request: SearchRequest, after: Position | undefined): Promise<Parsed> {
