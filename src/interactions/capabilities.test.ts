@@ -18,7 +18,14 @@ const statement = capabilities(context, {
   formats: ['json', 'xml'],
   patchFormats: ['application/json-patch+json'],
   operations: [
-    { code: 'everything', definition: 'http://x/everything', system: false, types: ['Patient'], type: true, instance: true },
+    {
+      code: 'everything',
+      definition: 'http://x/everything',
+      system: false,
+      types: ['Patient'],
+      type: true,
+      instance: true,
+    },
     { code: 'meta', definition: 'http://x/meta', system: true, type: true, instance: true },
     { code: 'convert', definition: 'http://x/convert', system: true, type: false, instance: false },
   ],
@@ -53,7 +60,9 @@ describe('the CapabilityStatement', () => {
       const codes = names(each, 'searchParam')
       expect(new Set(codes).size).toBe(codes.length)
     }
-    expect(names(resource('Patient'), 'searchParam')).toEqual(expect.arrayContaining(['_id', '_lastUpdated', 'birthdate', 'name']))
+    expect(names(resource('Patient'), 'searchParam')).toEqual(
+      expect.arrayContaining(['_id', '_lastUpdated', 'birthdate', 'name']),
+    )
   })
 
   test('lists operations where they can be called', () => {
@@ -64,7 +73,9 @@ describe('the CapabilityStatement', () => {
 
   test('lists includes in both directions', () => {
     expect(resource('Observation')['searchInclude']).toEqual(expect.arrayContaining(['*', 'Observation:subject']))
-    expect(resource('Patient')['searchRevInclude']).toEqual(expect.arrayContaining(['Observation:subject', 'Provenance:target']))
+    expect(resource('Patient')['searchRevInclude']).toEqual(
+      expect.arrayContaining(['Observation:subject', 'Provenance:target']),
+    )
     expect(resource('Binary')).not.toHaveProperty('searchInclude')
   })
 
@@ -91,4 +102,4 @@ describe('the CapabilityStatement', () => {
       }
     expect(refused).toEqual([])
   })
-
+})
