@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { isObject, type JsonObject, resourceTypes } from '../fhir/index.js'
+import { type JsonObject, resourceTypes } from '../fhir/index.js'
 import { parse, searchParams } from '../search/index.js'
 import { structureIssues } from '../validation/index.js'
 import { capabilities } from './capabilities.js'
