@@ -44,6 +44,26 @@ export function compileFhirPath(expression: string, options: FhirPathOptions = {
   return (input, variables) => evaluate(input, variables).flatMap(plainValue)
 }
 
+/** A result and its type: `Quantity`, `string`; FHIR's own primitives and FHIRPath's are called alike. */
+export type Typed = { value: Json; type: string }
+
+/** As compileFhirPath, each result with its type: what search parameters are indexed by. */
+export function compileTypedFhirPath(
+  expression: string,
+  options: FhirPathOptions = {},
+): (input: Json, variables?: Record<string, unknown>) => Typed[] {
+  const evaluate = compiled(expression, options)
+  return (input, variables) => {
+    const found = evaluate(input, variables)
+    const types = load().engine.types(found)
+    return found.flatMap((node, i) => {
+      const [namespace = '', name = ''] = (types[i] ?? '').split('.')
+      const type = namespace === 'System' ? name[0]!.toLowerCase() + name.slice(1) : name
+      return plainValue(node).map((value) => ({ value: value as Json, type }))
+    })
+  }
+}
+
 /**
  * The places of the elements an expression selects in a tree; undefined for a result that is no element of it.
  */
@@ -59,11 +79,20 @@ function compiled(expression: string, { base, timeoutMs }: FhirPathOptions): Eva
     throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
   load() // Outside of the limit, which the first expression would exceed.
   const evaluate = limited(timeoutMs, unreadable, () => cached(expression, base))
+  const constants = constantsOf(expression)
   return (input, variables) => {
-    const known: Record<string, unknown> = { resource: input, rootResource: input, ...variables }
+    const known: Record<string, unknown> = { ...constants, resource: input, rootResource: input, ...variables }
     for (const name in known) known[name] = withoutDecimals(known[name] as Json)
     return limited(timeoutMs, unevaluable, () => evaluate(withoutDecimals(input), known))
   }
+}
+
+/** https://hl7.org/fhir/R4/fhirpath.html#variables; `%ucum` is the engine's own. */
+function constantsOf(expression: string): Record<string, string> {
+  const constants: Record<string, string> = { sct: 'http://snomed.info/sct', loinc: 'http://loinc.org' }
+  for (const [, kind, name] of expression.matchAll(/%[`'"](vs|ext)-([A-Za-z0-9\-.]+)[`'"]/g))
+    constants[`${kind}-${name}`] = `http://hl7.org/fhir/${kind === 'vs' ? 'ValueSet' : 'StructureDefinition'}/${name}`
+  return constants
 }
 
 type Engine = typeof import('fhirpath')

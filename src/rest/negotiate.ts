@@ -20,6 +20,10 @@ export type Content = 'json' | 'xml' | 'json-patch' | 'form' | 'other'
 const jsonTypes = ['application/fhir+json', 'application/json', 'text/json', 'application/json+fhir']
 const xmlTypes = ['application/fhir+xml', 'application/xml', 'text/xml', 'application/xml+fhir']
 
+/** For /metadata: what `_format` and Accept may say, and what a PATCH may be written in. */
+export const formats = [...jsonTypes.slice(0, 3), 'json', ...xmlTypes.slice(0, 3), 'xml']
+export const patchFormats = ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml']
+
 /** The names R4 replaced are understood and answered with the new ones. */
 const answered: Record<string, string> = {
   'application/json+fhir': 'application/fhir+json',
