@@ -128,10 +128,11 @@ test('what is refused is listed with the reason, and the rest is loaded', async 
   const broken = put('broken.json', '{')
   put('good.json', bundle('Encounter'))
   answer = (request, response) => {
-    if (!request.body.includes('Patient')) return well(request, response)
-    response
-      .writeHead(422)
-      .end(JSON.stringify({ issue: [{ diagnostics: 'no good', expression: ['Bundle.entry[0]'] }] }))
+    if (!request.body.includes('Patient')) well(request, response)
+    else
+      response
+        .writeHead(422)
+        .end(JSON.stringify({ issue: [{ diagnostics: 'no good', expression: ['Bundle.entry[0]'] }] }))
   }
   const loaded = await load([folder], { to, jobs: 2 })
   expect(loaded.counts).toEqual({ Encounter: 1 })
