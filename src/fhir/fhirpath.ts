@@ -59,11 +59,20 @@ function compiled(expression: string, { base, timeoutMs }: FhirPathOptions): Eva
     throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
   load() // Outside of the limit, which the first expression would exceed.
   const evaluate = limited(timeoutMs, unreadable, () => cached(expression, base))
+  const constants = constantsOf(expression)
   return (input, variables) => {
-    const known: Record<string, unknown> = { resource: input, rootResource: input, ...variables }
+    const known: Record<string, unknown> = { ...constants, resource: input, rootResource: input, ...variables }
     for (const name in known) known[name] = withoutDecimals(known[name] as Json)
     return limited(timeoutMs, unevaluable, () => evaluate(withoutDecimals(input), known))
   }
+}
+
+/** https://hl7.org/fhir/R4/fhirpath.html#variables; `%ucum` is the engine's own. */
+function constantsOf(expression: string): Record<string, string> {
+  const constants: Record<string, string> = { sct: 'http://snomed.info/sct', loinc: 'http://loinc.org' }
+  for (const [, kind, name] of expression.matchAll(/%[`'"](vs|ext)-([A-Za-z0-9\-.]+)[`'"]/g))
+    constants[`${kind}-${name}`] = `http://hl7.org/fhir/${kind === 'vs' ? 'ValueSet' : 'StructureDefinition'}/${name}`
+  return constants
 }
 
 type Engine = typeof import('fhirpath')
