@@ -81,7 +81,13 @@ export function ensureBuild() {
   )
   if (existsSync(join(root, 'dist', 'main.js')) && built >= changed) return
   say('Building ...')
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--incremental', 'false'])
+  run(process.execPath, [
+    join(root, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    'tsconfig.build.json',
+    '--incremental',
+    'false',
+  ])
 }
 
 function newest(folder, wanted) {

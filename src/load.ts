@@ -9,7 +9,16 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
-import { isId, isObject, type Json, type JsonObject, parseJson, readXml, type Resource, writeJson } from './fhir/index.js'
+import {
+  isId,
+  isObject,
+  type Json,
+  type JsonObject,
+  parseJson,
+  type Resource,
+  readXml,
+  writeJson,
+} from './fhir/index.js'
 
 export type LoadOptions = {
   /** The FHIR base, without a final slash. */
@@ -30,7 +39,9 @@ export type Loaded = {
 }
 
 /** Nothing answers at the address: no use going on. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  override name = 'Unreachable'
+}
 
 const wanted = /\.(json|ndjson|xml)(\.gz)?$/i
 
@@ -121,7 +132,9 @@ function requestsOf(file: string): Request[] {
   if (type === 'transaction' || type === 'batch') return [{ method: 'POST', path: '', body: text, isBundle: true }]
   if (type !== 'collection' && type !== 'searchset') return [single(tree, text)]
   const entries = Array.isArray(tree['entry']) ? tree['entry'] : []
-  return batches(entries.flatMap((entry) => (isObject(entry) && isResource(entry['resource']) ? [entry['resource']] : [])))
+  return batches(
+    entries.flatMap((entry) => (isObject(entry) && isResource(entry['resource']) ? [entry['resource']] : [])),
+  )
 }
 
 const isResource = (value: Json | undefined): value is Resource =>
@@ -206,9 +219,9 @@ const entryList = (bundle: Json): JsonObject[] =>
 function diagnostics(text: string): string | undefined {
   try {
     const outcome = JSON.parse(text) as { issue?: { diagnostics?: string; expression?: string[] }[] }
-    const sentences = outcome.issue?.slice(0, 3).map(({ diagnostics, expression }) =>
-      [expression?.[0], diagnostics].filter(Boolean).join(': '),
-    )
+    const sentences = outcome.issue
+      ?.slice(0, 3)
+      .map(({ diagnostics, expression }) => [expression?.[0], diagnostics].filter(Boolean).join(': '))
     return sentences?.join('; ') || undefined
   } catch {
     return undefined
@@ -217,7 +230,10 @@ function diagnostics(text: string): string | undefined {
 
 const triesMax = 8
 
-async function exchange({ method, path, body }: Request, { to, token, fetch: call = fetch }: LoadOptions): Promise<Response> {
+async function exchange(
+  { method, path, body }: Request,
+  { to, token, fetch: call = fetch }: LoadOptions,
+): Promise<Response> {
   for (let tries = 1; ; tries++) {
     let response: Response
     try {
@@ -232,10 +248,9 @@ async function exchange({ method, path, body }: Request, { to, token, fetch: cal
         },
       })
     } catch (cause) {
-      throw new Unreachable(
-        `No server answers at ${to}. Start one with "npm start", or name another with --to URL.`,
-        { cause },
-      )
+      throw new Unreachable(`No server answers at ${to}. Start one with "npm start", or name another with --to URL.`, {
+        cause,
+      })
     }
     if ((response.status !== 429 && response.status !== 503) || tries === triesMax) return response
     await response.arrayBuffer()

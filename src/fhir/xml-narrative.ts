@@ -4,14 +4,14 @@
  * https://hl7.org/fhir/R4/narrative.html#xhtml
  */
 import { type SaxesAttributeNS, SaxesParser } from 'saxes'
-import { depthMax, loneSurrogate } from './json.js'
+import { depthMax } from './json.js'
 import { escapeXml, xhtmlNamespace } from './xml-text.js'
 
 /** Why a string cannot stand in XML as a narrative's div; undefined when it can. */
-export function narrativeProblem(div: string): string | undefined {
+export function divProblem(div: string): string | undefined {
   if (!/^<div[\s>/]/.test(div)) return 'the narrative must be one <div>'
   if (!div.endsWith('>')) return 'the narrative must end with its </div>'
-  if (loneSurrogate.test(div)) return 'half a surrogate pair is no character'
+  if (!div.isWellFormed()) return 'half a surrogate pair is no character'
   const parser = new SaxesParser({ xmlns: true, defaultXMLVersion: '1.0', forceXMLVersion: true })
   let problem: string | undefined
   let depth = 0

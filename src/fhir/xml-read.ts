@@ -9,7 +9,7 @@
 import { isUtf8 } from 'node:buffer'
 import { SaxesParser, type SaxesTagNS } from 'saxes'
 import { type ElementDefinition, isResourceType, type TypeDefinition, typeDefinition } from './definitions.js'
-import { Decimal, depthMax, type Json, type JsonObject, loneSurrogate } from './json.js'
+import { Decimal, depthMax, type Json, type JsonObject } from './json.js'
 import { structure } from './outcome.js'
 import type { Resource } from './resource.js'
 import { hasForeignPrefix, xhtmlStartTag } from './xml-narrative.js'
@@ -24,7 +24,7 @@ export function readXml(input: string | Uint8Array): Resource {
   if (typeof input !== 'string' && !isUtf8(input)) throw structure('the body is not valid UTF-8')
   const text =
     typeof input === 'string' ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString()
-  if (loneSurrogate.test(text)) throw structure('half a surrogate pair is no character')
+  if (!text.isWellFormed()) throw structure('half a surrogate pair is no character')
   return new XmlReader(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text).resource()
 }
 

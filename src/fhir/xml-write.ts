@@ -8,16 +8,16 @@
  */
 import { isResourceType, type Property, type TypeDefinition, typeDefinition } from './definitions.js'
 import { Decimal, type Json, type JsonObject } from './json.js'
-import { structure } from './outcome.js'
+import { notAcceptable, structure } from './outcome.js'
 import { isObject, type Resource } from './resource.js'
-import { narrativeProblem } from './xml-narrative.js'
+import { divProblem } from './xml-narrative.js'
 import { escapeXml, fhirNamespace } from './xml-text.js'
 
 /**
  * The XML document of a resource; `pretty` indents it.
  *
  * @throws FhirError structure for a tree that is not built as its definitions say, with the element
- * @throws FhirError notAcceptable for characters that XML cannot carry
+ * @throws FhirError notAcceptable for characters and narratives that XML cannot carry
  */
 export function writeXml(resource: Resource, options: { pretty?: boolean } = {}): string {
   const line = options.pretty ? '\n' : ''
@@ -67,8 +67,9 @@ const elementType = typeDefinition('Element')!
 
 function narrativeXml(value: Json | undefined, place: string): string {
   if (typeof value !== 'string') throw structure('a string of XHTML was expected here', place)
-  const problem = narrativeProblem(value)
-  if (problem !== undefined) throw structure(problem, place)
+  const problem = divProblem(value)
+  if (problem !== undefined)
+    throw notAcceptable(`the narrative cannot stand in XML (${problem}); ask for application/fhir+json`, place)
   return value
 }
 

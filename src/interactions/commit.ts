@@ -5,15 +5,17 @@
  */
 import { reach } from '../access/index.js'
 import { business, conflict, type FhirError, type Ref, stale } from '../fhir/index.js'
-import { type Change, type Claim, type Committed, CommitRefused, type Condition } from '../store/index.js'
+import { type Change, type Claim, CommitRefused, type Committed, type Condition } from '../store/index.js'
 import type { Context } from './context.js'
 
 export type Unit = {
   changes: Change[]
   conditions?: Condition[]
   claims?: Claim[]
-  /** Whether another version than the expected one is a race to be run again, rather than the client's mistake. */
-  retryVersions?: boolean
+  /** Whether finding another version of a change than expected is a race to run again, not the client's mistake. */
+  retryVersion?: (index: number) => boolean
+  /** Whether the id of a change came with the body of a conditional update that matches nothing. */
+  idFromBody?: (index: number) => boolean
   /** Where the change stands in the request, for the outcome. */
   place?: (index: number) => string | undefined
 }
@@ -53,7 +55,7 @@ async function withConsequences(context: Context, changes: Change[]): Promise<Ch
 function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirError | CommitRefused {
   const { reason } = refused
   if (reason.kind === 'condition' || reason.kind === 'claim') return refused
-  if (reason.kind === 'version' && unit.retryVersions) return refused
+  if (reason.kind === 'version' && unit.retryVersion?.(reason.index)) return refused
   const { type, expect } = changes[reason.index]!
   const place = unit.place?.(reason.index)
   const options = { cause: refused }
@@ -67,7 +69,14 @@ function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirErr
         options,
       )
     case 'exists':
-      return stale(`this ${type} exists already; leave If-None-Match out to change it`, place, options)
+      // "No matches, id provided and already exist: the server rejects the update with a 409 Conflict error".
+      return unit.idFromBody?.(reason.index)
+        ? conflict(
+            `nothing matches the criteria, but a ${type} with the id in the body exists; update it by its id, or leave the id out`,
+            place,
+            options,
+          )
+        : stale(`a ${type} with this id exists already`, place, options)
     case 'absent':
       return stale(`this ${type} does not exist; leave If-Match out to create it`, place, options)
     case 'dangling':

@@ -3,8 +3,8 @@
  *
  * https://hl7.org/fhir/R4/http.html#cond-update
  */
-import { conflict, FhirError, invalid, type Resource, stale } from '../fhir/index.js'
-import { CommitRefused, type Condition, type Put, type Stored } from '../store/index.js'
+import { invalid, type Resource, stale } from '../fhir/index.js'
+import type { Stored } from '../store/index.js'
 import { admit } from './admit.js'
 import { commit } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
@@ -33,7 +33,13 @@ export async function conditionalUpdate(
         : { expect: { exists: false }, raced: false }
       const put = prepare(context, resource, { ...target, ...(expect && { expect }) })
       admit(context, existing ? 'update' : 'create', put)
-      return commitTarget(context, put, condition, raced)
+      const [done] = await commit(context, {
+        changes: [put],
+        conditions: [condition],
+        retryVersion: () => raced,
+        idFromBody: () => !existing && resource.id !== undefined,
+      })
+      return done!
     }),
   )
 }
@@ -51,9 +57,7 @@ export function updateTarget(
 ): { id: string; method: 'POST' | 'PUT' } {
   if (!existing) {
     if (ifMatch !== undefined) throw stale('nothing matches the criteria, so no version can match If-Match')
-    return resource.id === undefined
-      ? { id: context.newId(), method: 'POST' }
-      : { id: resource.id, method: 'PUT' }
+    return resource.id === undefined ? { id: context.newId(), method: 'POST' } : { id: resource.id, method: 'PUT' }
   }
   if (resource.id !== undefined && resource.id !== existing.id)
     throw invalid(
@@ -61,24 +65,4 @@ export function updateTarget(
       `${resource.resourceType}.id`,
     )
   return { id: existing.id, method: 'PUT' }
-}
-
-async function commitTarget(context: Context, put: Put, condition: Condition, raced: boolean): Promise<Written> {
-  try {
-    const [done] = await commit(context, { changes: [put], conditions: [condition], retryVersions: raced })
-    return done!
-  } catch (error) {
-    throw idTaken(error)
-  }
-}
-
-/** "No matches, id provided and already exist: the server rejects the update with a 409 Conflict error". */
-export function idTaken(error: unknown): unknown {
-  if (!(error instanceof FhirError) || !(error.options.cause instanceof CommitRefused)) return error
-  if (error.options.cause.reason.kind !== 'exists') return error
-  return conflict(
-    'nothing matches the criteria, but a resource with the id in the body exists; update it by its id or leave the id out',
-    undefined,
-    { cause: error },
-  )
 }

@@ -21,7 +21,7 @@ export async function remove(context: Context, ref: Ref, preconditions: Precondi
     if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)
     const [done] = await commit(context, {
       changes: [{ op: 'delete', ...pick(ref), ...(expect && { expect }) }],
-      retryVersions: raced,
+      retryVersion: () => raced,
     })
     return done!
   })
@@ -42,8 +42,7 @@ export async function conditionalDelete(
   return retrying(async () => {
     const { found, condition } = await matches(context, type, criteria, limit)
     if (!multiple) theOne(type, found)
-    if (found.length > limit)
-      throw tooCostly(`more than ${limit} resources match the criteria; delete fewer at a time`)
+    if (found.length > limit) throw tooManyToDelete(limit)
     if (found.length === 0) return []
     const one = found.length === 1 ? found[0]! : undefined
     const { expect, raced } = one
@@ -52,14 +51,24 @@ export async function conditionalDelete(
     return commit(context, {
       changes: found.map(({ id }) => ({ op: 'delete', type, id, ...(expect && { expect }) })),
       conditions: [condition],
-      retryVersions: raced,
+      retryVersion: () => raced,
     })
   })
 }
 
+export const tooManyToDelete = (limit: number) =>
+  tooCostly(`more than ${limit} resources match the criteria; delete fewer at a time`)
+
 const pick = ({ type, id }: Ref): Ref => ({ type, id })
 
 function neverThere(ref: Ref): Written {
-  const stored: Stored = { ...pick(ref), version: 0, updated: 0, deleted: true, method: 'DELETE', body: Buffer.alloc(0) }
+  const stored: Stored = {
+    ...pick(ref),
+    version: 0,
+    updated: 0,
+    deleted: true,
+    method: 'DELETE',
+    body: Buffer.alloc(0),
+  }
   return { outcome: 'unchanged', stored }
 }

@@ -73,7 +73,8 @@ function understand({ settings }: Context, { type, id, parameters }: HistoryRequ
         break
       case '_sort':
         // The order R4 demands; other orders came with R5.
-        if (value !== '-_lastUpdated') throw unsupported('a history has the newest versions first: _sort=-_lastUpdated', name)
+        if (value !== '-_lastUpdated')
+          throw unsupported('a history has the newest versions first: _sort=-_lastUpdated', name)
         break
       default: {
         const problem = unsupported(`a history has no parameter "${name}"; it has _since, _at and _count`, name)

@@ -9,8 +9,8 @@ import type { Store } from '../store/index.js'
 const queues = new WeakMap<Store, Map<string, Promise<unknown>>>()
 
 export async function inTurn<T>(store: Store, key: string, task: () => Promise<T>): Promise<T> {
-  let queue = queues.get(store)
-  if (!queue) queues.set(store, (queue = new Map()))
+  const queue = queues.get(store) ?? new Map<string, Promise<unknown>>()
+  queues.set(store, queue)
   const before = queue.get(key)
   const mine = before ? before.then(task, task) : task()
   queue.set(key, mine)

@@ -11,7 +11,8 @@ import { business, invalid } from '../fhir/index.js'
 import { type Claim, CommitRefused } from '../store/index.js'
 import type { Context } from './context.js'
 
-const keptMs = 24 * 60 * 60 * 1000
+/** How long a key is remembered. */
+export const keptMs = 24 * 60 * 60 * 1000
 
 /**
  * Runs `perform`, which commits the claim it is given (made from what it will answer), or repeats the answer of the
@@ -29,7 +30,11 @@ export async function once<T>(
   try {
     return await perform((answer) => [
       // Hashed, because clients are known to put business data into such keys.
-      { key: `once:${hash([caller.id, key])}`, value: JSON.stringify([fingerprint, answer]), expires: clock() + keptMs },
+      {
+        key: `once:${hash([caller.id, key])}`,
+        value: JSON.stringify([fingerprint, answer]),
+        expires: clock() + keptMs,
+      },
     ])
   } catch (error) {
     if (!(error instanceof CommitRefused) || error.reason.kind !== 'claim') throw error

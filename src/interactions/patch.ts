@@ -6,8 +6,18 @@
  * Without If-Match a patch is run again on the version that overtook it, so that of many patches none is lost.
  */
 import { reach } from '../access/index.js'
-import { applyFhirPathPatch, applyJsonPatch } from '../fhir/index.js'
-import { deleted, invalid, isObject, notFound, parseJson, type Ref, type Resource, stale } from '../fhir/index.js'
+import {
+  applyFhirPathPatch,
+  applyJsonPatch,
+  deleted,
+  invalid,
+  isObject,
+  notFound,
+  parseJson,
+  type Ref,
+  type Resource,
+  stale,
+} from '../fhir/index.js'
 import type { Condition, Stored } from '../store/index.js'
 import { admit } from './admit.js'
 import { commit } from './commit.js'
@@ -63,13 +73,17 @@ async function patchNow(
   const [done] = await commit(context, {
     changes: [put],
     conditions,
-    retryVersions: preconditions.ifMatch === undefined,
+    retryVersion: () => preconditions.ifMatch === undefined,
   })
   return done!
 }
 
 /** The version a patch applies to. */
-export async function patchable({ caller, store }: Context, { type, id }: Ref, { ifMatch, ifNoneMatch }: Preconditions): Promise<Stored> {
+export async function patchable(
+  { caller, store }: Context,
+  { type, id }: Ref,
+  { ifMatch, ifNoneMatch }: Preconditions,
+): Promise<Stored> {
   const current = await store.read({ type, id }, reach(caller, 'update'))
   if (!current) throw notFound(`there is no ${type} with this id`)
   if (current.deleted) throw deleted(`this ${type} was deleted; PUT it to bring it back`)
@@ -87,10 +101,10 @@ export async function patchable({ caller, store }: Context, { type, id }: Ref, {
 /** The resource as the patch leaves it; its type and id are not to be changed by a patch. */
 export function patched({ type, id, body: bytes }: Stored, body: PatchBody): Resource {
   const before = parseJson(bytes) as Resource
-  const after = body.kind === 'json' ? applyJsonPatch(before, body.operations) : applyFhirPathPatch(before, body.parameters)
+  const after =
+    body.kind === 'json' ? applyJsonPatch(before, body.operations) : applyFhirPathPatch(before, body.parameters)
   if (!isObject(after)) throw invalid('the patch leaves no resource behind')
   if (after['resourceType'] !== type) throw invalid('a patch cannot change the type of a resource', 'resourceType')
   if (after['id'] !== id) throw invalid('a patch cannot change the id of a resource', `${type}.id`)
   return after as Resource
 }
-

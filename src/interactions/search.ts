@@ -13,7 +13,8 @@ import { seal, unseal } from './token.js'
 export async function search(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
   const mine = reach(context.caller, 'search')
   const { page, ...first } = request
-  const { asked, after } = page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'search', mine, page))
+  const { asked, after } =
+    page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'search', mine, page))
   const parsed = await understand(context, asked, after)
   const found = await context.store.search(parsed.query, mine)
   const { includesMax } = context.settings
@@ -22,7 +23,12 @@ export async function search(context: Context, request: SearchRequest & { page?:
     throw tooCostly(`the page includes more than ${includesMax} resources; ask for a smaller _count or fewer includes`)
   if (!found.next) return { found, parsed }
   const { types, compartment } = asked
-  const state = { t: types ?? null, c: compartment ? [compartment.type, compartment.id] : null, p: parsed.applied, a: found.next }
+  const state = {
+    t: types ?? null,
+    c: compartment ? [compartment.type, compartment.id] : null,
+    p: parsed.applied,
+    a: found.next,
+  }
   return { found, parsed, next: seal(context, 'search', mine, state) }
 }
 

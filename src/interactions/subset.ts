@@ -39,7 +39,8 @@ export function subsetBytes(stored: Pick<Stored, 'body'>, subset: Subset, mode: 
 export function subsetOf(resource: Resource, { summary, elements }: Subset, mode: Match['mode'] = 'match'): Resource {
   const type = resource.resourceType
   const named = elements && elementsOf(type, elements, mode)
-  if (named) return subsetted(pick(resource, type, (element) => element.min || element.modifier || named.has(element.name)))
+  if (named)
+    return subsetted(pick(resource, type, (element) => element.min || element.modifier || named.has(element.name)))
   switch (summary) {
     case 'text':
       return subsetted(pick(resource, type, (element) => element.name === 'text' || element.min))

@@ -16,9 +16,8 @@ const ivLength = 12
 const tagLength = 16
 const inflatedMax = 1 << 20
 
-export type TokenKind = 'search' | 'history'
-
-export function seal({ caller, settings }: Context, kind: TokenKind, reach: Reach, state: Json): string {
+/** `kind` keeps a token of one interaction from being used in another. */
+export function seal({ caller, settings }: Context, kind: string, reach: Reach, state: Json): string {
   const text = deflateRawSync(JSON.stringify([reach.key, state]))
   const iv = randomBytes(ivLength)
   const cipher = createCipheriv('aes-256-gcm', settings.sealingKey, iv).setAAD(bound(kind, caller.id))
@@ -27,7 +26,7 @@ export function seal({ caller, settings }: Context, kind: TokenKind, reach: Reac
 }
 
 /** @throws FhirError invalid for a token that is not ours or not this caller's, 410 where the reach has changed since */
-export function unseal({ caller, settings }: Context, kind: TokenKind, reach: Reach, token: string): Json {
+export function unseal({ caller, settings }: Context, kind: string, reach: Reach, token: string): Json {
   const bytes = Buffer.from(token, 'base64url')
   const opened = open(bytes, settings.sealingKey, bound(kind, caller.id))
   if (!Array.isArray(opened)) throw invalid('this is no page link of ours for you; begin the search again', '_page')
@@ -52,4 +51,4 @@ function open(bytes: Buffer, key: Uint8Array, bound: Buffer): Json {
   }
 }
 
-const bound = (kind: TokenKind, callerId: string) => Buffer.from(`${kind}\n${callerId}`)
+const bound = (kind: string, callerId: string) => Buffer.from(`${kind}\n${callerId}`)

@@ -22,7 +22,10 @@ export async function update(
   admit(context, 'update', put)
   return retrying(async () => {
     const { expect, raced } = await expectation(context, 'update', ref, preconditions)
-    const [done] = await commit(context, { changes: [{ ...put, ...(expect && { expect }) }], retryVersions: raced })
+    const [done] = await commit(context, {
+      changes: [{ ...put, ...(expect && { expect }) }],
+      retryVersion: () => raced,
+    })
     return done!
   })
 }
@@ -43,5 +46,8 @@ export function checkIdentity({ type, id }: Ref, resource: Resource): void {
 /** @throws FhirError unless the type of the resource is the one of the URL */
 export function checkType(type: string, resource: Resource): void {
   if (resource.resourceType !== type)
-    throw invalid(`the URL says ${type} and the body is another type of resource; send it to its own URL`, 'resourceType')
+    throw invalid(
+      `the URL says ${type} and the body is another type of resource; send it to its own URL`,
+      'resourceType',
+    )
 }

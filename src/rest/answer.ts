@@ -9,6 +9,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type FhirError, type JsonObject, parseJson, type Resource, writeJson, writeXml } from '../fhir/index.js'
+import { etag } from '../interactions/index.js'
 import type { Stored } from '../store/index.js'
 import { compress, compressMin, compressor, encodingOf } from './compress.js'
 import type { Format } from './negotiate.js'
@@ -19,14 +20,14 @@ export type Answer = {
   body?: Buffer
   pieces?: AsyncIterable<Buffer>
   contentType?: string
+  /** How many bytes the pieces are together, where it is known. */
+  length?: number
   /** The version whose ETag and Last-Modified are sent. */
   stored?: Pick<Stored, 'version' | 'updated'>
   location?: string
   contentLocation?: string
   headers?: Record<string, string>
 }
-
-export const etagOf = (version: number): string => `W/"${version}"`
 
 export const httpDate = (ms: number): string => new Date(ms).toUTCString()
 
@@ -93,7 +94,7 @@ export async function send(sending: Sending, answer: Answer): Promise<void> {
 
 function headersOf({ extra }: Sending, { stored, location, contentLocation, headers }: Answer): string[] {
   const list = extra.length ? [...always, ...extra] : always.slice()
-  if (stored) list.push('ETag', etagOf(stored.version), 'Last-Modified', httpDate(stored.updated))
+  if (stored) list.push('ETag', etag(stored.version), 'Last-Modified', httpDate(stored.updated))
   if (location !== undefined) list.push('Location', location)
   if (contentLocation !== undefined) list.push('Content-Location', contentLocation)
   if (headers) for (const name in headers) list.push(name, headers[name]!)
@@ -104,14 +105,17 @@ function headersOf({ extra }: Sending, { stored, location, contentLocation, head
 function represent(body: Buffer, format: Format): Buffer {
   if (format.kind === 'json' && !format.pretty) return body
   const resource = parseJson(body) as Resource
-  return Buffer.from(format.kind === 'xml' ? writeXml(resource, format.pretty) : `${writeJson(resource, 2)}\n`)
+  return Buffer.from(
+    format.kind === 'xml' ? writeXml(resource, { pretty: format.pretty }) : `${writeJson(resource, 2)}\n`,
+  )
 }
 
 /** Pictures and archives are compressed already. */
 const isText = (contentType: string | undefined): boolean =>
   contentType === undefined || /^text\/|[/+](json|xml)\b/.test(contentType)
 
-async function collected({ pieces: _, ...answer }: Answer, pieces: AsyncIterable<Buffer>): Promise<Answer> {
+/** The whole answer at once, for what cannot be streamed. */
+export async function collected({ pieces: _, ...answer }: Answer, pieces: AsyncIterable<Buffer>): Promise<Answer> {
   const all: Buffer[] = []
   for await (const piece of pieces) all.push(piece)
   return { ...answer, body: Buffer.concat(all) }
@@ -133,6 +137,7 @@ async function stream(
   const encoding =
     sending.compress && isText(answer.contentType) ? encodingOf(request.headers['accept-encoding']) : undefined
   if (encoding) headers.push('Content-Encoding', encoding)
+  else if (answer.length !== undefined) headers.push('Content-Length', String(answer.length))
   response.writeHead(answer.status, headers)
   if (request.method === 'HEAD') {
     response.end()

@@ -20,6 +20,10 @@ export type Content = 'json' | 'xml' | 'json-patch' | 'form' | 'other'
 const jsonTypes = ['application/fhir+json', 'application/json', 'text/json', 'application/json+fhir']
 const xmlTypes = ['application/fhir+xml', 'application/xml', 'text/xml', 'application/xml+fhir']
 
+/** For /metadata: what `_format` and Accept may say, and what a PATCH may be written in. */
+export const formats = [...jsonTypes.slice(0, 3), 'json', ...xmlTypes.slice(0, 3), 'xml']
+export const patchFormats = ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml']
+
 /** The names R4 replaced are understood and answered with the new ones. */
 const answered: Record<string, string> = {
   'application/json+fhir': 'application/fhir+json',
@@ -164,7 +168,11 @@ export function contentKind(contentType: string | undefined): Content {
   return content
 }
 
-export const isFhirType = (type: string): boolean => type === jsonTypes[0] || type === xmlTypes[0]
+/** FHIR's own types, by their new or their old name. */
+export const isFhirType = (type: string): boolean => /^application\/(fhir\+(json|xml)|(json|xml)\+fhir)$/.test(type)
+
+/** Types that FHIR shares with everything else. */
+export const isGenericType = (type: string): boolean => /^(application|text)\/(json|xml)$/.test(type)
 
 export const unknownContent = (contentType: string | undefined, allowed: string) =>
   unsupportedMedia(

