@@ -67,8 +67,14 @@ describe('JSON', () => {
     ['a dotted key', '{"resourceType":"Patient","name.0.family":"x"}'],
     ['an extension without a url', '{"resourceType":"Patient","extension":[{"valueString":"x"}]}'],
     ['an extension of a wrong type', '{"resourceType":"Patient","extension":[{"url":"http://x","valuePatient":"x"}]}'],
-    ['a contained resource in a contained resource', '{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"a","contained":[{"resourceType":"Patient","id":"b"}]}]}'],
-    ['a script in the narrative', '{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\\"http://www.w3.org/1999/xhtml\\"><script>x</script></div>"}}'],
+    [
+      'a contained resource in a contained resource',
+      '{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"a","contained":[{"resourceType":"Patient","id":"b"}]}]}',
+    ],
+    [
+      'a script in the narrative',
+      '{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\\"http://www.w3.org/1999/xhtml\\"><script>x</script></div>"}}',
+    ],
     ['a narrative that is no XHTML', '{"resourceType":"Patient","text":{"status":"generated","div":"<div><p></div>"}}'],
     ['a URL that is another element', '{"resourceType":"Patient","_name":[{"id":"x"}]}'],
   ])('%s', async (_name, body) => {
@@ -77,7 +83,11 @@ describe('JSON', () => {
   })
 
   test('bytes that are no UTF-8', async () => {
-    const body = Buffer.concat([Buffer.from('{"resourceType":"Patient","language":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')])
+    const body = Buffer.concat([
+      Buffer.from('{"resourceType":"Patient","language":"'),
+      Buffer.from([0xff, 0xfe]),
+      Buffer.from('"}'),
+    ])
     expectOutcome(await send('POST', 'Patient', { body }), 400)
   })
 
@@ -117,8 +127,14 @@ describe('XML', () => {
     ['another namespace', '<Patient xmlns="urn:x"><active value="true"/></Patient>'],
     ['no namespace', '<Patient><active value="true"/></Patient>'],
     ['a type R4 does not have', `<Pacient ${ns}/>`],
-    ['an external entity', `<!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">]><Patient ${ns}><language value="&x;"/></Patient>`],
-    ['entities that multiply', `<!DOCTYPE p [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><Patient ${ns}><language value="&b;"/></Patient>`],
+    [
+      'an external entity',
+      `<!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">]><Patient ${ns}><language value="&x;"/></Patient>`,
+    ],
+    [
+      'entities that multiply',
+      `<!DOCTYPE p [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><Patient ${ns}><language value="&b;"/></Patient>`,
+    ],
     ['an unknown entity', `<Patient ${ns}><language value="&nbsp;"/></Patient>`],
     ['an unknown element', `<Patient ${ns}><surname value="x"/></Patient>`],
     ['an unknown attribute', `<Patient ${ns}><active value="true" colour="red"/></Patient>`],
@@ -153,7 +169,9 @@ describe('size', () => {
     if (!ours) return
     const { gzipSync } = await import('node:zlib')
     const body = gzipSync(Buffer.alloc(64 * 1024 * 1024, 32))
-    const answer = await send('POST', 'Patient', { body, headers: { 'content-encoding': 'gzip' } }).catch(() => undefined)
+    const answer = await send('POST', 'Patient', { body, headers: { 'content-encoding': 'gzip' } }).catch(
+      () => undefined,
+    )
     if (answer) expectOutcome(answer, [400, 413, 415])
   })
 

@@ -8,7 +8,11 @@ import { describe, expect, test } from '@jest/globals'
 import { baseUrl, bundle, created, expectOutcome, get, idsIn, send, unique } from '../server.js'
 
 /** As it stands, without what fetch would mend. */
-function raw(path: string, method = 'GET', headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+function raw(
+  path: string,
+  method = 'GET',
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string }> {
   const { hostname, port, pathname } = new URL(baseUrl())
   return new Promise((resolve, reject) => {
     const sent = request({ hostname, port, method, path: `${pathname}/${path}`, headers }, (response) => {
@@ -50,15 +54,26 @@ describe('encoding', () => {
     if (status === 200) expect(JSON.parse(text).entry ?? []).toEqual([])
   })
 
-  test.each(['../../etc/passwd', 'Patient/../../secrets', 'Patient//', '//Patient', 'Patient/..%2f..%2fetc'])('%s leads nowhere', async (path) => {
-    const { status } = await raw(path)
-    expect(status).toBeGreaterThanOrEqual(200)
-    expect(status).toBeLessThan(500)
-    expect((await raw(path)).text).not.toContain('root:')
-  })
+  test.each(['../../etc/passwd', 'Patient/../../secrets', 'Patient//', '//Patient', 'Patient/..%2f..%2fetc'])(
+    '%s leads nowhere',
+    async (path) => {
+      const { status } = await raw(path)
+      expect(status).toBeGreaterThanOrEqual(200)
+      expect(status).toBeLessThan(500)
+      expect((await raw(path)).text).not.toContain('root:')
+    },
+  )
 
   test('a parameter written as a list or an object is an unknown parameter', async () => {
-    for (const query of ['name[]=x', 'name[$ne]=x', 'name[0]=x', '__proto__=x', 'constructor=x', 'toString=x', 'hasOwnProperty=1'])
+    for (const query of [
+      'name[]=x',
+      'name[$ne]=x',
+      'name[0]=x',
+      '__proto__=x',
+      'constructor=x',
+      'toString=x',
+      'hasOwnProperty=1',
+    ])
       expectOutcome(await get(`Patient?${query}`), 400)
   })
 
@@ -115,7 +130,10 @@ describe('limits', () => {
     await created({ resourceType: 'Patient', name: [{ family: 'a'.repeat(500) }] })
     const start = performance.now()
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-    const body = query.replace(/^(.*?)=(.*)$/s, (_all, name: string, value: string) => `${name}=${encodeURIComponent(value)}`)
+    const body = query.replace(
+      /^(.*?)=(.*)$/s,
+      (_all, name: string, value: string) => `${name}=${encodeURIComponent(value)}`,
+    )
     const answer = await send('POST', 'Patient/_search', { body, headers })
     expect(answer.status).toBeLessThan(500)
     expect(performance.now() - start).toBeLessThan(3000)

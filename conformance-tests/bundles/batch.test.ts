@@ -38,7 +38,19 @@ describe('batch', () => {
       { request: { method: 'GET', url: `Patient/${known.id}/$meta` } },
     )
     const kinds = entries.map(({ resource }) => resource?.resourceType)
-    expect(entries.map(statusOf)).toEqual([200, 200, 200, 200, expect.any(Number), 201, 200, expect.any(Number), 200, 200, 200])
+    expect(entries.map(statusOf)).toEqual([
+      200,
+      200,
+      200,
+      200,
+      expect.any(Number),
+      201,
+      200,
+      expect.any(Number),
+      200,
+      200,
+      200,
+    ])
     expect(kinds.slice(0, 4)).toEqual(['Patient', 'Patient', 'Bundle', 'Bundle'])
     expect(kinds.slice(8)).toEqual(['CapabilityStatement', 'Bundle', 'Parameters'])
     expect((entries[10]?.resource as Parameters).parameter?.[0]?.name).toBe('return')
@@ -66,7 +78,10 @@ describe('batch', () => {
     const known = await created(patient())
     const criteria = `_id=${known.id}`
     const entries = await batch(
-      { resource: { ...patient(), id: known.id }, request: { method: 'PUT', url: `Patient/${known.id}`, ifMatch: 'W/"9"' } },
+      {
+        resource: { ...patient(), id: known.id },
+        request: { method: 'PUT', url: `Patient/${known.id}`, ifMatch: 'W/"9"' },
+      },
       { resource: patient(), request: { method: 'POST', url: 'Patient', ifNoneExist: criteria } },
       { request: { method: 'GET', url: `Patient/${known.id}`, ifNoneMatch: 'W/"1"' } },
     )

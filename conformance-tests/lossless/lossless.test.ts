@@ -17,7 +17,21 @@ async function stored(body: string): Promise<string> {
   return idIn(answer.text)
 }
 
-const digits = ['1.00', '1.0e2', '100', '0.000001', '-0.10', '123456789012345678', '0.123456789012345678', '1.10E-3', '-5', '0.0', '1e-7', '3.30', '19.00']
+const digits = [
+  '1.00',
+  '1.0e2',
+  '100',
+  '0.000001',
+  '-0.10',
+  '123456789012345678',
+  '0.123456789012345678',
+  '1.10E-3',
+  '-5',
+  '0.0',
+  '1e-7',
+  '3.30',
+  '19.00',
+]
 
 describe('decimals', () => {
   test.each(digits)('%s', async (value) => {
@@ -29,12 +43,17 @@ describe('decimals', () => {
     expect((await get(`Observation/${id}/_history`)).text).toContain(wanted)
     expect((await get(`Observation?_id=${id}&_elements=value`)).text).toContain(wanted)
     expect((await get(`Observation/${id}?_pretty=true`)).text).toContain(`"value": ${value},`)
-    expect((await get(`Observation/${id}`, { accept: 'application/fhir+xml' })).text).toContain(`<value value="${value}"/>`)
+    expect((await get(`Observation/${id}`, { accept: 'application/fhir+xml' })).text).toContain(
+      `<value value="${value}"/>`,
+    )
   })
 
   test.each(digits)('%s in XML', async (value) => {
     const body = `<Observation xmlns="http://hl7.org/fhir"><status value="final"/><code><text value="x"/></code><valueQuantity><value value="${value}"/></valueQuantity></Observation>`
-    const answer = await send('POST', 'Observation', { body, headers: { 'content-type': 'application/fhir+xml', accept: 'application/fhir+json' } })
+    const answer = await send('POST', 'Observation', {
+      body,
+      headers: { 'content-type': 'application/fhir+xml', accept: 'application/fhir+json' },
+    })
     expect(answer.text).toContain(`"value":${value}`)
   })
 
@@ -62,7 +81,10 @@ describe('decimals', () => {
 
   test('in a Bundle, a Parameters resource and a contained resource that are stored', async () => {
     const inner = observation('1.00')
-    const kept = await post('Bundle', `{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1","resource":${inner}}]}`)
+    const kept = await post(
+      'Bundle',
+      `{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1","resource":${inner}}]}`,
+    )
     expect((await get(`Bundle/${idIn(kept.text)}`)).text).toContain('"value":1.00')
     const contained = await post(
       'DiagnosticReport',
@@ -82,8 +104,27 @@ describe('decimals', () => {
 
 describe('strings', () => {
   const strings = [
-    '$ne', '$where', 'a.b.c', '__proto__', 'constructor', 'emoji 😀 👩‍⚕️', 'ẞ ﬁ Å Å', 'قلب 中文 हिन्दी', '"quotes" \\ back', 'tab\tline\nreturn\r', ' spaces  kept ',
-    '<b>&amp;</b>', ']]>', '%00', '\u2028\u2029', 'null', '0', "'; DROP TABLE x; --", '{"a":1}', '\u200f\u202e', '\ufeffx',
+    '$ne',
+    '$where',
+    'a.b.c',
+    '__proto__',
+    'constructor',
+    'emoji 😀 👩‍⚕️',
+    'ẞ ﬁ Å Å',
+    'قلب 中文 हिन्दी',
+    '"quotes" \\ back',
+    'tab\tline\nreturn\r',
+    ' spaces  kept ',
+    '<b>&amp;</b>',
+    ']]>',
+    '%00',
+    '\u2028\u2029',
+    'null',
+    '0',
+    "'; DROP TABLE x; --",
+    '{"a":1}',
+    '\u200f\u202e',
+    '\ufeffx',
   ]
 
   test.each(strings.map((text) => [JSON.stringify(text), text]))('%s', async (_shown, text) => {
@@ -137,7 +178,10 @@ describe('structure', () => {
         },
       ],
       birthDate: '1970-03-30',
-      _birthDate: { id: '314159', extension: [{ url: 'http://x.example', valueDateTime: '1970-03-30T10:00:00+01:00' }] },
+      _birthDate: {
+        id: '314159',
+        extension: [{ url: 'http://x.example', valueDateTime: '1970-03-30T10:00:00+01:00' }],
+      },
       _gender: { extension: [{ url: 'http://x.example', valueCode: 'x' }] },
     }
     const answer = await post('Patient', sent)
@@ -154,8 +198,21 @@ describe('structure', () => {
   })
 
   test('times keep their zone and their precision', async () => {
-    for (const time of ['2020', '2020-01', '2020-01-01', '2020-01-01T00:00:00Z', '2020-01-01T00:00:00.000Z', '2020-01-01T00:00:00.1+05:30', '2020-01-01T23:59:59-00:00']) {
-      const answer = await post('Observation', { resourceType: 'Observation', status: 'final', code: { text: 'x' }, effectiveDateTime: time })
+    for (const time of [
+      '2020',
+      '2020-01',
+      '2020-01-01',
+      '2020-01-01T00:00:00Z',
+      '2020-01-01T00:00:00.000Z',
+      '2020-01-01T00:00:00.1+05:30',
+      '2020-01-01T23:59:59-00:00',
+    ]) {
+      const answer = await post('Observation', {
+        resourceType: 'Observation',
+        status: 'final',
+        code: { text: 'x' },
+        effectiveDateTime: time,
+      })
       expect([time, answer.status]).toEqual([time, 201])
       expect((await get(`Observation/${idIn(answer.text)}`)).text).toContain(`"effectiveDateTime":"${time}"`)
     }

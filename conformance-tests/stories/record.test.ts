@@ -4,7 +4,19 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import type { Bundle, BundleEntry, FhirResource, Observation, OperationOutcome, Parameters, Patient } from 'fhir/r4.js'
-import { allPages, baseUrl, bundle, entriesOf, get, idsIn, post, put, resourceIn, send, uniqueSystem } from '../server.js'
+import {
+  allPages,
+  baseUrl,
+  bundle,
+  entriesOf,
+  get,
+  idsIn,
+  post,
+  put,
+  resourceIn,
+  send,
+  uniqueSystem,
+} from '../server.js'
 
 const loinc = 'http://loinc.org'
 
@@ -47,7 +59,16 @@ test('a patient is registered once, seen, treated, moved to another clinic and s
     type: 'transaction',
     entry: [
       entry({ resourceType: 'Practitioner', name: [{ family: 'Okello' }] }, doctor),
-      entry({ resourceType: 'Encounter', status: 'finished', class: { code: 'AMB' }, subject, period: { start: '2024-03-01' } }, encounter),
+      entry(
+        {
+          resourceType: 'Encounter',
+          status: 'finished',
+          class: { code: 'AMB' },
+          subject,
+          period: { start: '2024-03-01' },
+        },
+        encounter,
+      ),
       entry(load(120000, '2024-03-01')),
       entry(load(48, '2024-09-01')),
       entry({
@@ -70,7 +91,9 @@ test('a patient is registered once, seen, treated, moved to another clinic and s
   expect(entriesOf(latest).map(({ resource }) => (resource as Observation).valueQuantity?.value)).toEqual([48])
 
   // She moves; two people write at once, and neither change is lost.
-  const { id: clinic } = resourceIn<FhirResource>(await post('Organization', { resourceType: 'Organization', name: 'Second Clinic' }))
+  const { id: clinic } = resourceIn<FhirResource>(
+    await post('Organization', { resourceType: 'Organization', name: 'Second Clinic' }),
+  )
   const current = await get(`Patient/${id}`)
   const moved = { ...resourceIn<Patient>(current), managingOrganization: { reference: `Organization/${clinic}` } }
   const phoned = { ...resourceIn<Patient>(current), telecom: [{ system: 'phone' as const, value: '+256' }] }
@@ -84,10 +107,15 @@ test('a patient is registered once, seen, treated, moved to another clinic and s
     ],
     headers: { 'content-type': 'application/json-patch+json' },
   })
-  expect(resourceIn<Patient>(await get(`Patient/${id}`))).toMatchObject({ managingOrganization: moved.managingOrganization, telecom: phoned.telecom })
+  expect(resourceIn<Patient>(await get(`Patient/${id}`))).toMatchObject({
+    managingOrganization: moved.managingOrganization,
+    telecom: phoned.telecom,
+  })
 
   // The summary that is sent on is valid, and her whole record comes page by page as well as at once.
-  const [doctorRef] = (resourceIn<Bundle>(visit).entry ?? []).map(({ response }) => response!.location!.replace(/^.*(Practitioner\/[^/]+).*$/, '$1'))
+  const [doctorRef] = (resourceIn<Bundle>(visit).entry ?? []).map(({ response }) =>
+    response!.location!.replace(/^.*(Practitioner\/[^/]+).*$/, '$1'),
+  )
   const composition = await post('Composition', {
     resourceType: 'Composition',
     status: 'final',
@@ -104,18 +132,27 @@ test('a patient is registered once, seen, treated, moved to another clinic and s
   expect(outcome.issue.filter(({ severity }) => severity === 'error')).toEqual([])
 
   const record = entriesOf(await bundle(`Patient/${id}/$everything`)).map(({ fullUrl }) => fullUrl)
-  const paged = (await allPages(`Patient/${id}/$everything?_count=3`)).flatMap((page) => entriesOf(page)).map(({ fullUrl }) => fullUrl)
+  const paged = (await allPages(`Patient/${id}/$everything?_count=3`))
+    .flatMap((page) => entriesOf(page))
+    .map(({ fullUrl }) => fullUrl)
   expect([...paged].sort()).toEqual([...record].sort())
   expect(record).toContain(`${baseUrl()}/Patient/${id}`)
 
   // A label marks the record for those who may see it, and the history tells when.
   const labels: Parameters = {
     resourceType: 'Parameters',
-    parameter: [{ name: 'meta', valueMeta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }] } }],
+    parameter: [
+      {
+        name: 'meta',
+        valueMeta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }] },
+      },
+    ],
   }
   expect((await post(`Patient/${id}/$meta-add`, labels)).status).toBe(200)
   expect(idsIn(await bundle(`Patient?${identified}&_security=HIV`))).toEqual([id])
-  const history = entriesOf(await bundle(`Patient/${id}/_history`)).map(({ resource }) => (resource as Patient).meta?.security?.length ?? 0)
+  const history = entriesOf(await bundle(`Patient/${id}/_history`)).map(
+    ({ resource }) => (resource as Patient).meta?.security?.length ?? 0,
+  )
   expect(history[0]).toBe(1)
   expect(history.at(-1)).toBe(0)
 })
