@@ -79,9 +79,11 @@ const specials: Record<string, ((given: Given) => Promise<Expression> | Expressi
   _list: ({ modifier, values, scope }) => {
     if (modifier !== undefined) throw unknownModifier('_list', modifier, [], scope)
     const ids = values.map((each) => unescaped(each).replace(/^List\//, ''))
-    const functional = ids.find((id) => id.startsWith('$'))
-    if (functional !== undefined)
-      throw new Refused(`"_list" takes ids of lists; functional lists such as ${functional} are not kept`, scope.name)
+    if (ids.some((id) => id.startsWith('$')))
+      throw new Refused(
+        '"_list" takes ids of lists; functional lists such as $current-problems are not kept',
+        scope.name,
+      )
     return { op: 'has', type: 'List', param: 'item', of: { op: 'ids', ids } }
   },
   _filter: ({ type, modifier, value, scope }) => {

@@ -26,6 +26,7 @@ export type Operator =
 
 const isOperator = (word: string): word is Operator => (operators as readonly string[]).includes(word)
 
+const lengthMax = 10_000
 const depthMax = 20
 const testsMax = 200
 
@@ -35,6 +36,7 @@ export function readFilter(text: string): Filter {
   let depth = 0
   let tests = 0
 
+  if (text.length > lengthMax) throw tooCostly(`"_filter" takes at most ${lengthMax} characters`, '_filter')
   const whole = filter()
   if (at < text.length) fail('the end was expected')
   return whole

@@ -6,6 +6,7 @@
 import type { Ref } from '../fhir/index.js'
 import {
   type Expression,
+  everything,
   fold,
   type IndexEntry,
   type IntervalTest,
@@ -29,7 +30,11 @@ export type World = {
   reach: { of(type: string): Expression }
 }
 
-export function match(subject: Subject, expression: Expression, world: World): boolean {
+/** No other resource, and nothing hidden. */
+const alone: World = { resolve: () => undefined, referring: () => [], reach: { of: () => everything } }
+
+/** @param world needed only for chains and `_has` */
+export function match(subject: Subject, expression: Expression, world: World = alone): boolean {
   switch (expression.op) {
     case 'everything':
       return true

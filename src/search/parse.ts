@@ -15,6 +15,7 @@ import { type Answer, resultParameters } from './result-parameters.js'
 import { affordable, type Scope } from './scope.js'
 
 const parametersMax = 200
+const nameLengthMax = 500
 
 type Parameter = readonly [name: string, value: string]
 
@@ -24,6 +25,8 @@ type Parameter = readonly [name: string, value: string]
 export async function parse(request: SearchRequest, context: ParseContext): Promise<Parsed> {
   if (request.parameters.length > parametersMax)
     throw tooCostly(`a search takes at most ${parametersMax} parameters, and this one has ${request.parameters.length}`)
+  if (request.parameters.some(([name]) => name.length > nameLengthMax))
+    throw tooCostly(`the name of a search parameter, with its chains, has at most ${nameLengthMax} characters`)
   const parameters = inOrder(request.parameters)
   const now = context.now ?? Date.now()
   const types = searchedTypes(request, parameters)

@@ -4,13 +4,17 @@
  * https://hl7.org/fhir/R4/search.html#modifiers
  */
 
-import { invalid } from '../fhir/index.js'
+import { FhirError, invalid } from '../fhir/index.js'
 import { type Expression, or, type TokenTest } from './expression.js'
 import { codesMax, type Scope } from './scope.js'
 
 /** Any code of the value set. */
-export async function codesIn(param: string, valueSet: string, { context }: Scope): Promise<Expression> {
-  const codes = await context.terminology.expand(valueSet, codesMax)
+export async function codesIn(param: string, valueSet: string, { context, name }: Scope): Promise<Expression> {
+  const codes = await context.terminology.expand(valueSet, codesMax).catch((error: unknown) => {
+    // It is the search that cannot be understood; 404 would say that there is no such type.
+    if (error instanceof FhirError && error.status === 404) throw invalid(`"${name}" names an unknown value set`, name)
+    throw error
+  })
   return or(...codes.map(({ system, code }): TokenTest => ({ op: 'token', param, system, code })))
 }
 
