@@ -5,9 +5,6 @@
  * last; tests make what they need and never assume that they are alone.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from '@jest/globals'
 import type { Bundle, BundleEntry, FhirResource, OperationOutcome } from 'fhir/r4.js'
 
@@ -19,21 +16,10 @@ export const ours = base === ''
 
 beforeAll(async () => {
   if (!ours) return
-  const { startServer } = await import('../src/server.js')
-  const { readConfig } = await import('../src/config.js')
-  const folder = await mkdtemp(join(tmpdir(), 'conformance-'))
-  const config = readConfig({
-    PORT: '0',
-    STORE: `sqlite:${join(folder, 'test.db')}`,
-    LOG_LEVEL: 'silent',
-    BODY_MAX: '8mb',
-  })
-  const server = await startServer(config)
+  const { startTestServer } = await import('../src/testing.js')
+  const server = await startTestServer({ BODY_MAX: '8mb' })
   base = server.baseUrl
-  stop = async () => {
-    await server.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  stop = () => server.close()
 })
 
 afterAll(() => stop())
@@ -53,7 +39,7 @@ export async function send(method: string, path: string, { headers = {}, body }:
     method,
     redirect: 'manual',
     headers: { ...(raw !== undefined && { 'content-type': json }), ...headers },
-    ...(raw !== undefined && { body: raw as BodyInit }),
+    ...(raw !== undefined && { body: raw as NonNullable<RequestInit['body']> }),
   })
   const bytes = Buffer.from(await response.arrayBuffer())
   return { status: response.status, headers: response.headers, text: bytes.toString(), bytes }

@@ -42,7 +42,7 @@ describe('transaction', () => {
     const answer = await transaction(
       { request: { method: 'GET', url: `Patient/${existing.id}` } },
       posted(patient('New')),
-      { resource: { ...existing, active: true }, request: { method: 'PUT', url: `Patient/${existing.id}` } },
+      { resource: { ...existing, active: true } as Patient, request: { method: 'PUT', url: `Patient/${existing.id}` } },
       { request: { method: 'DELETE', url: `Patient/${gone.id}` } },
     )
     expect(answer.status).toBe(200)
@@ -55,7 +55,7 @@ describe('transaction', () => {
       expect.stringMatching(/20[04]/),
     ])
     // "the server processes DELETE, POST, PUT/PATCH, GET in this order": the GET sees the update
-    expect((entry[0]?.resource as Patient).active).toBe(true)
+    expect((entry[0]!.resource as Patient).active).toBe(true)
     expect(entry[1]?.response).toMatchObject({ location: expect.stringContaining('/_history/1'), etag: 'W/"1"' })
     expect((await get(`Patient/${gone.id}`)).status).toBe(410)
   })

@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/R4/resource-operations.html
  */
 import { describe, expect, test } from '@jest/globals'
-import type { Meta, OperationOutcome, Parameters, Patient, Resource } from 'fhir/r4.js'
+import type { Meta, OperationOutcome, Parameters, Patient } from 'fhir/r4.js'
 import { created, expectOutcome, get, post, resourceIn, send, unique } from '../server.js'
 
 const patient: Patient = { resourceType: 'Patient', name: [{ family: 'X' }] }
@@ -221,7 +221,7 @@ describe('$convert', () => {
     for (const body of [resource, wrapped]) {
       const answer = await post('$convert', body, { accept: 'application/fhir+json' })
       expect(answer.text).toContain('"value":1.00')
-      expect(resourceIn<Resource>(answer).resourceType).toBe('Observation')
+      expect(resourceIn(answer).resourceType).toBe('Observation')
     }
     expectOutcome(await post('$convert', undefined), 400)
   })

@@ -5,7 +5,16 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from '@jest/globals'
-import type { Bundle, Condition, Encounter, FhirResource, MedicationRequest, Observation, Patient } from 'fhir/r4.js'
+import type {
+  Bundle,
+  CodeableConcept,
+  Condition,
+  Encounter,
+  FhirResource,
+  MedicationRequest,
+  Observation,
+  Patient,
+} from 'fhir/r4.js'
 import { allPages, bundle, entriesOf, get, idsIn, ours, post, refsIn } from '../server.js'
 
 const folder = new URL('../../../shared/data/synthea/', import.meta.url)
@@ -32,7 +41,7 @@ is('six Synthea bundles (../shared/data/synthea)', () => {
         stored.set(fullUrl!, entry[index]!.response!.location!.replace(/^.*?([A-Za-z]+\/[^/]+)\/_history.*$/, '$1'))
       })
     }
-    resources = bundles.flatMap(({ entry = [] }) => entry.map(({ resource }) => resource!))
+    resources = bundles.flatMap(({ entry = [] }) => entry.map(({ resource }) => resource as FhirResource))
   }, 120_000)
 
   const all = <T extends FhirResource>(type: T['resourceType']): T[] =>
@@ -62,7 +71,7 @@ is('six Synthea bundles (../shared/data/synthea)', () => {
 
   const hasCode =
     (code: string) =>
-    ({ code: concept }: { code?: { coding?: { code?: string }[] } | undefined }) =>
+    ({ code: concept }: { code?: CodeableConcept | undefined }) =>
       concept?.coding?.some((coding) => coding.code === code) ?? false
   const time = (text: string | undefined) => Date.parse(text ?? '')
 
