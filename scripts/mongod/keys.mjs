@@ -34,8 +34,8 @@ const TYPE = {
 const letter = String.fromCharCode
 const START = Object.fromEntries(Object.entries(TYPE).map(([name, byte]) => [name, letter(byte)]))
 
-/** After everything that begins with a string: no encoding holds this byte first. */
-export const AFTER = '\xff'
+/** After everything that begins with a string: a character that no encoding holds. */
+export const AFTER = '\u0100'
 export const MIN_KEY = START.minKey
 export const MAX_KEY = START.maxKey
 export const NULL_KEY = START.null
@@ -79,7 +79,7 @@ function remainder(digits, exponent, nearest) {
   const text = String(left < 0n ? -left : left)
   const scale = least + text.length + 0x4000
   const encoded = `${letter(scale >> 8, scale & 255)}${text.replace(/0+$/, '')}\0`
-  return left < 0n ? `\x40${inverted(encoded)}\x01` : `\xc0${encoded}`
+  return left < 0n ? `\x40${inverted(encoded)}` : `\xc0${encoded}`
 }
 
 /** Parts of a Decimal128 that is finite. */
@@ -168,7 +168,7 @@ export function keyOf(value) {
   }
   if (value === null) return NULL_KEY
   if (Array.isArray(value)) return arrayKey(value)
-  if (value instanceof Date) return `${START.date}${orderedDouble(value.getTime())}\x01`
+  if (value instanceof Date) return START.date + orderedDouble(value.getTime())
   if (isPlain(value)) return objectKey(value)
   if (value instanceof Document) return objectKey(value.toObject())
   switch (value._bsontype) {
@@ -180,13 +180,13 @@ export function keyOf(value) {
     case 'Decimal128':
       return decimalKey(value)
     case 'ObjectId':
-      return `${START.objectId}${Buffer.from(value.id).latin1Slice()}\x01`
+      return START.objectId + Buffer.from(value.id).latin1Slice()
     case 'Binary': {
       const content = value.value()
-      return `${START.binary}${bigEndian(content.length, 4)}${letter(value.sub_type)}${Buffer.from(content).latin1Slice()}\x01`
+      return `${START.binary}${bigEndian(content.length, 4)}${letter(value.sub_type)}${Buffer.from(content).latin1Slice()}`
     }
     case 'Timestamp':
-      return `${START.timestamp}${bigEndian(value.high >>> 0, 4)}${bigEndian(value.low >>> 0, 4)}\x01`
+      return `${START.timestamp}${bigEndian(value.high >>> 0, 4)}${bigEndian(value.low >>> 0, 4)}`
     case 'BSONRegExp':
       return START.regex + text(value.pattern) + text(value.options)
     case 'BSONSymbol':
@@ -256,7 +256,7 @@ export function endOf(key, at, down) {
         const end = mark === 0xc0 ? 0 : 255
         let i = from + 12
         while (byte(i) !== end) i++
-        return end === 0 ? i + 1 : i + 2
+        return i + 1
       }
       case TYPE.string:
       case TYPE.code:
@@ -273,15 +273,15 @@ export function endOf(key, at, down) {
       }
       case TYPE.binary: {
         const length = [1, 2, 3, 4].reduce((sum, i) => sum * 256 + byte(from + i), 0)
-        return from + 7 + length
+        return from + 6 + length
       }
       case TYPE.objectId:
-        return from + 14
+        return from + 13
       case TYPE.boolean:
         return from + 2
       case TYPE.date:
       case TYPE.timestamp:
-        return from + 10
+        return from + 9
       case TYPE.regex:
         return textEnd(textEnd(from + 1))
       case TYPE.codeWithScope: {

@@ -50,7 +50,8 @@ function someWithin(values, parts, at, test, wholeOnly) {
     if (isPlain(element)) return someAt(element, parts, at + 1, test, wholeOnly)
     return Array.isArray(element) && someWithin(element, parts, at + 1, test, wholeOnly)
   }
-  return someOf(element, test, wholeOnly)
+  // An array that is named by its place is looked at as a whole.
+  return test(element)
 }
 
 /**
