@@ -132,7 +132,11 @@ export function downwards(intervals) {
 
 const isFull = (intervals) => intervals.length === 1 && intervals[0] === EVERYTHING
 const allPoints = (intervals) => intervals.every((interval) => interval.point !== undefined)
-const rank = ({ intervals }) => (allPoints(intervals) ? intervals.length : Number.POSITIVE_INFINITY)
+/** The server takes equality first, then an upper limit, then a lower one. */
+function rank({ intervals }) {
+  if (allPoints(intervals)) return intervals.length
+  return intervals.every(({ to }) => to.length > 2) ? Number.MAX_SAFE_INTEGER : Number.POSITIVE_INFINITY
+}
 
 /**
  * The intervals of every field of an index.

@@ -480,6 +480,14 @@ export function encode(value) {
   return writer.buffer.subarray(0, writer.at)
 }
 
+/** The same after some free bytes, for a header. */
+export function encodeAfter(room, value) {
+  const writer = new Writer()
+  writer.at = room
+  writer.document(value)
+  return writer.buffer.subarray(0, writer.at)
+}
+
 /** A document out of a computed object. */
 export const documentFrom = (object) => new Document(Buffer.from(encode(object)))
 

@@ -265,14 +265,20 @@ function* walkedKeys(index, intervals, beginning, at, direction, counts) {
     const beginnings = beginningsOf(intervals.slice(at, last)).sort()
     if (direction < 0) beginnings.reverse()
     const lasts = direction < 0 ? intervals[last].slice().reverse() : intervals[last]
-    for (const inner of beginnings)
-      for (const { from, to } of lasts) {
-        const walk = index.tree.range(beginning + inner + from, beginning + inner + to, direction < 0)
-        while (walk.next()) {
-          counts.keys++
-          yield walk
-        }
+    const ranges = beginnings.flatMap((inner) =>
+      lasts.map(({ from, to }) => ({ from: beginning + inner + from, to: beginning + inner + to })),
+    )
+    for (const [i, { from, to }] of ranges.entries()) {
+      const walk = index.tree.range(from, to, direction < 0)
+      while (walk.next()) {
+        counts.keys++
+        yield walk
       }
+      // A server has read the key that ends a range, unless that begins the next one.
+      const next = ranges[i + 1]
+      if (next !== undefined && walk.beyond !== undefined && !(walk.beyond >= next.from && walk.beyond < next.to))
+        counts.keys++
+    }
     return
   }
   const lists = direction < 0 ? intervals[at].slice().reverse() : intervals[at]

@@ -107,9 +107,7 @@ export class Server {
       return
     }
     if (request.silent || socket.destroyed) return
-    socket.cork()
-    for (const bytes of replyTo(request, reply)) socket.write(bytes)
-    socket.uncork()
+    socket.write(replyTo(request, reply))
   }
 }
 

@@ -162,6 +162,8 @@ class Walk {
     this.backwards = backwards
     this.key = undefined
     this.value = undefined
+    /** the key at which the walk ended, if it was not the last of all */
+    this.beyond = undefined
     this.path = []
     this.places = []
     if (backwards) this.#down(root, to, true)
@@ -188,8 +190,10 @@ class Walk {
     for (;;) {
       if (this.at >= 0 && this.at < this.leaf.keys.length) {
         const key = this.leaf.keys[this.at]
-        if (this.backwards ? this.from !== undefined && key < this.from : this.to !== undefined && key >= this.to)
+        if (this.backwards ? this.from !== undefined && key < this.from : this.to !== undefined && key >= this.to) {
+          this.beyond = key
           return false
+        }
         this.key = key
         this.value = this.leaf.values[this.at]
         this.at += this.backwards ? -1 : 1

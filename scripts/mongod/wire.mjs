@@ -3,7 +3,7 @@
  *
  * https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
  */
-import { documentOf, encode } from './bson.mjs'
+import { documentOf, encodeAfter } from './bson.mjs'
 
 export const MESSAGE_BYTES_MAX = 48_000_000
 
@@ -13,7 +13,6 @@ const OP_MSG = 2013
 
 const CHECKSUM = 1
 const MORE_TO_COME = 2
-const EXHAUST_ALLOWED = 1 << 16
 const REQUIRED_BITS = 0xffff
 
 export class ProtocolError extends Error {}
@@ -110,7 +109,6 @@ function parseMsg(message, id) {
     sequences,
     silent: (flags & MORE_TO_COME) !== 0,
     legacy: false,
-    exhaust: (flags & EXHAUST_ALLOWED) !== 0,
   }
 }
 
@@ -129,21 +127,22 @@ let nextId = 1
 /**
  * @param {Request} request
  * @param {Record<string, unknown>} reply
- * @returns {Buffer[]}
+ * @returns {Buffer}
  */
 export function replyTo(request, reply) {
-  const body = encode(reply)
-  const header = Buffer.alloc(request.legacy ? 36 : 21)
-  header.writeInt32LE(header.length + body.length, 0)
-  header.writeInt32LE(nextId++ & 0x7fffffff, 4)
-  header.writeInt32LE(request.id, 8)
-  header.writeInt32LE(request.legacy ? OP_REPLY : OP_MSG, 12)
+  const room = request.legacy ? 36 : 21
+  const message = encodeAfter(room, reply)
+  message.fill(0, 0, room)
+  message.writeInt32LE(message.length, 0)
+  message.writeInt32LE(nextId++ & 0x7fffffff, 4)
+  message.writeInt32LE(request.id, 8)
+  message.writeInt32LE(request.legacy ? OP_REPLY : OP_MSG, 12)
   // AwaitCapable, as every server since 2.2 says; then no cursor, from 0, one document.
   if (request.legacy) {
-    header.writeInt32LE(8, 16)
-    header.writeInt32LE(1, 32)
+    message.writeInt32LE(8, 16)
+    message.writeInt32LE(1, 32)
   }
-  return [header, body]
+  return message
 }
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {

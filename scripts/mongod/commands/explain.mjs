@@ -62,8 +62,19 @@ function scanOf(plan) {
     direction: direction < 0 ? 'backward' : 'forward',
     indexBounds: Object.fromEntries(index.fields.map(({ path }, i) => [path, intervals[i].map(shown)])),
   }
-  return plan.exploded > 0 ? { stage: 'SORT_MERGE', inputStages: [scan] } : scan
+  if (plan.exploded === 0) return scan
+  const inputStages = combinations(intervals.slice(0, plan.exploded)).map((leading) => ({
+    ...scan,
+    indexBounds: {
+      ...scan.indexBounds,
+      ...Object.fromEntries(leading.map((interval, i) => [index.fields[i].path, [shown(interval)]])),
+    },
+  }))
+  return { stage: 'SORT_MERGE', inputStages }
 }
+
+const combinations = (lists) =>
+  lists.reduce((all, list) => all.flatMap((one) => list.map((interval) => [...one, interval])), [[]])
 
 /** Bounds are for people to read; they are sort keys, not values. */
 function shown({ from, to, point }) {
