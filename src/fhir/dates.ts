@@ -12,6 +12,9 @@ export type Period = { lo: number; hi: number }
 export const dateMin = -8.64e15
 export const dateMax = 8.64e15
 
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+
 const pattern =
   /^(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9})\d*)?)?(Z|[+-]\d{2}:\d{2})?)?)?)?$/
 
@@ -38,16 +41,15 @@ export function period(text: string, zone = 'UTC'): Period | undefined {
       : day === undefined
         ? utc(m === 12 ? y + 1 : y, m === 12 ? 1 : m + 1, 1)
         : hour === undefined
-          ? start + 86_400_000
+          ? start + DAY
           : second === undefined
             ? start + 60_000
             : start + 1000
   const within = fraction === undefined ? undefined : fractionMs(fraction)
-  const toUtc = offset ? (ms: number) => ms - offsetMs(offset) : (ms: number) => zoned(ms, zone)
-  if (offset && offset !== 'Z' && (Number(offset.slice(1, 3)) > 14 || Number(offset.slice(4)) > 59)) return undefined
-  return within
-    ? { lo: toUtc(start) + within.lo, hi: toUtc(start) + within.hi }
-    : { lo: toUtc(start), hi: toUtc(end) - 1 }
+  const lo = start + (within?.lo ?? 0)
+  const hi = within ? start + within.hi : end - 1
+  if (offset === undefined) return { lo: zoned(lo, zone).first, hi: zoned(hi, zone).last }
+  return { lo: lo - offsetMs(offset), hi: hi - offsetMs(offset) }
 }
 
 /** The milliseconds a fraction of a second covers: `.5` is 500 to 599, `.123` one, `.1234` the one it lies in. */
@@ -71,16 +73,47 @@ function offsetMs(offset: string): number {
   return sign * (Number(offset.slice(1, 3)) * 60 + Number(offset.slice(4))) * 60_000
 }
 
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-/** The instant at which clocks in `zone` show what `wall`, read as UTC, shows. */
-function zoned(wall: number, zone: string): number {
-  if (zone === 'UTC') return wall
-  const first = wall - offsetAt(wall, zone)
-  return wall - offsetAt(first, zone)
+/**
+ * The first and the last instant at which clocks in `zone` show what `wall`, read as UTC, shows: two when clocks are
+ * set back. A time that clocks skip is read as if they had not been set forward, as java.time does.
+ */
+function zoned(wall: number, zone: string): { first: number; last: number } {
+  if (zone === 'UTC') return { first: wall, last: wall }
+  const before = offsetAt(wall - DAY, zone)
+  const after = offsetAt(wall + DAY, zone)
+  const shifted = { first: wall - before, last: wall - before }
+  if (before === after) return shifted
+  const shown = [wall - before, wall - after].filter((instant) => instant + offsetAt(instant, zone) === wall)
+  return shown.length ? { first: Math.min(...shown), last: Math.max(...shown) } : shifted
 }
 
+const midnights = new Map<string, Map<number, number>>()
+const midnightsMax = 100_000
+
+/** How far clocks in a zone are ahead of UTC. Asking Intl takes microseconds, so offsets at midnight are remembered. */
 function offsetAt(instant: number, zone: string): number {
+  const day = Math.floor(instant / DAY)
+  const offset = offsetAtMidnight(day, zone)
+  return offset === offsetAtMidnight(day + 1, zone) ? offset : shownOffset(instant, zone)
+}
+
+function offsetAtMidnight(day: number, zone: string): number {
+  let offsets = midnights.get(zone)
+  if (!offsets || offsets.size > midnightsMax) {
+    offsets = new Map()
+    midnights.set(zone, offsets)
+  }
+  let offset = offsets.get(day)
+  if (offset === undefined) {
+    offset = shownOffset(day * DAY, zone)
+    offsets.set(day, offset)
+  }
+  return offset
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+function shownOffset(instant: number, zone: string): number {
   let format = formats.get(zone)
   if (!format) {
     format = new Intl.DateTimeFormat('en-US', {
@@ -97,8 +130,9 @@ function offsetAt(instant: number, zone: string): number {
     formats.set(zone, format)
   }
   const part = Object.fromEntries(format.formatToParts(instant).map(({ type, value }) => [type, value]))
+  const year = Number(part['year'])
   const shown = utc(
-    Number(part['year']),
+    part['era'] === 'BC' ? 1 - year : year,
     Number(part['month']),
     Number(part['day']),
     Number(part['hour']),

@@ -45,6 +45,8 @@ export const depthMax = 100
  */
 export function parseJson(input: string | Uint8Array): Json {
   if (typeof input !== 'string' && !isUtf8(input)) throw new JsonError('the body is not valid UTF-8', 0)
+  if (typeof input === 'string' && !input.isWellFormed())
+    throw new JsonError('half a surrogate pair is no character', 0)
   const text =
     typeof input === 'string' ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString()
   return new Reader(text).document()
@@ -62,7 +64,6 @@ const CLOSE_BRACE = 125
 
 const escapes: Record<string, string> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 const numberPattern = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
-const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
 
 class Reader {
   private at = 0
@@ -217,7 +218,7 @@ class Reader {
         at += 2
       }
     }
-    if (loneSurrogate.test(value)) this.fail('half a surrogate pair is no character', start)
+    if (!value.isWellFormed()) this.fail('half a surrogate pair is no character', start)
     this.at = at + 1
     return value
   }

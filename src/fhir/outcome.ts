@@ -94,6 +94,7 @@ export const multipleMatches = maker(412, 'multiple-matches')
 export const tooLarge = maker(413, 'too-long')
 export const unsupportedMedia = maker(415, 'not-supported')
 export const invariant = maker(422, 'invariant')
+export const unprocessable = maker(422, 'processing')
 export const business = maker(422, 'business-rule')
 export const throttled = maker(429, 'throttled')
 export const unavailable = maker(503, 'transient')
@@ -115,6 +116,7 @@ export const makers = {
   tooLarge,
   unsupportedMedia,
   invariant,
+  unprocessable,
   business,
   throttled,
   unavailable,

@@ -9,6 +9,8 @@ import { isId } from './resource.js'
 /** `base` is the absolute base URL the reference was written with, without a final slash; absent when relative. */
 export type LiteralReference = { type: string; id: string; version?: string; base?: string }
 
+const basePattern = /^https?:\/\/[^/?#\s]+(?:\/[^?#\s]+)?$/
+
 /** The parts of `Patient/1`, `Patient/1/_history/2` or `https://host/fhir/Patient/1`; undefined for anything else. */
 export function parseReference(text: string): LiteralReference | undefined {
   const parts = text.split('/')
@@ -18,12 +20,13 @@ export function parseReference(text: string): LiteralReference | undefined {
   if (type === undefined || id === undefined || !isResourceType(type) || !isId(id)) return undefined
   if (version !== undefined && !isId(version)) return undefined
   const before = parts.slice(0, history ? -4 : -2)
-  if (before.length && !/^https?:$/.test(before[0]!)) return undefined
+  const base = before.join('/')
+  if (before.length && !basePattern.test(base)) return undefined
   return {
     type,
     id,
     ...(version !== undefined && { version }),
-    ...(before.length && { base: before.join('/') }),
+    ...(before.length && { base }),
   }
 }
 

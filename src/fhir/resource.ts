@@ -50,7 +50,8 @@ export function* referencesIn(value: Json, path = ''): Generator<{ path: string;
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) yield* referencesIn(value[i]!, `${path}[${i}]`)
   } else if (isObject(value)) {
-    if (typeof value['reference'] === 'string') yield { path: `${path}.reference`, reference: value['reference'] }
+    if (typeof value['reference'] === 'string')
+      yield { path: path ? `${path}.reference` : 'reference', reference: value['reference'] }
     for (const key in value) {
       const member = value[key]!
       if (typeof member === 'object' && member !== null) yield* referencesIn(member, path ? `${path}.${key}` : key)

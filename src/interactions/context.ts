@@ -27,6 +27,8 @@ export type Context = {
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
+  /** Told of our own bugs that must not fail more than one entry of a batch. */
+  report?: (error: unknown) => void
 }
 
 export type Settings = {
@@ -53,23 +55,31 @@ export type Preconditions = {
   idempotencyKey?: string
 }
 
+/** Version 0 of `stored` says that there never was such a resource (a delete of nothing). */
 export type Written = { outcome: 'created' | 'updated' | 'deleted' | 'unchanged'; stored: Stored }
 
 /** A patch as it came: JSON Patch operations, or a Parameters resource for FHIRPath Patch. */
 export type PatchBody = { kind: 'json'; operations: unknown } | { kind: 'fhirpath'; parameters: Resource }
 
-/** One request inside a batch that is not an interaction on a resource (an operation): answered by the HTTP layer. */
-export type Dispatch = (request: BatchRequest) => Promise<BatchResponse>
+/**
+ * One request inside a batch that is not a write of a resource (a read, a search, an operation): answered by the HTTP
+ * layer. `affectsState` tells operations that may change something, which a transaction could not undo, from those
+ * that only answer; without it every operation by POST counts as the former.
+ */
+export type Dispatch = ((request: BatchRequest) => Promise<BatchResponse>) & { affectsState?: (url: string) => boolean }
 export type BatchRequest = {
   method: string
   url: string
   resource?: Resource
   preconditions: Preconditions
   ifNoneMatch?: string
+  ifModifiedSince?: string
   prefer?: string
 }
 export type BatchResponse = {
   status: number
+  /** Of the resource in `body`. */
+  fullUrl?: string
   location?: string
   etag?: string
   lastModified?: string

@@ -1,1 +1,24 @@
+import { convert } from './convert.js'
+import { document } from './document.js'
+import { encounterEverything, groupEverything, patientEverything } from './everything.js'
+import { lastn } from './lastn.js'
+import { meta } from './meta.js'
+import { metaAdd, metaDelete } from './meta-change.js'
+import type { Operation } from './operation.js'
+import { validate } from './validate.js'
+
 export * from './operation.js'
+
+/** Every operation there is; a code may stand here once for each of its types. */
+export const operations: readonly Operation[] = [
+  patientEverything,
+  groupEverything,
+  encounterEverything,
+  validate,
+  lastn,
+  meta,
+  metaAdd,
+  metaDelete,
+  document,
+  convert,
+]

@@ -16,10 +16,13 @@ export type OperationCall = {
   url: string
 }
 
-/** `status` is 200 unless said otherwise. A stream yields pieces of one JSON document. */
+/**
+ * `status` is 200 unless said otherwise, `location` (relative to the base URL) where something was stored. A stream
+ * yields pieces of one JSON document.
+ */
 export type OperationAnswer =
   | { kind: 'resource'; resource: Resource; status?: number }
-  | { kind: 'bytes'; body: Buffer; status?: number }
+  | { kind: 'bytes'; body: Buffer; status?: number; location?: string }
   | { kind: 'stream'; pieces: AsyncIterable<Buffer> }
 
 export type Operation = {

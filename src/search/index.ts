@@ -1,4 +1,6 @@
 export * from './expression.js'
+export { indexed } from './indexed.js'
 export * from './params.js'
 export * from './parsed.js'
 export type { Reach } from './reach.js'
+export { compareKeys, sortKeyOf, sortKeys } from './sort-key.js'

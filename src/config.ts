@@ -1,0 +1,306 @@
+/**
+ * Every setting of the server: one table, read once from the environment into a typed value.
+ *
+ * Each setting is an environment variable, plain (`PORT`) or with our prefix (`HOSPITALLINK_PORT`), which stands before
+ * the plain one. Unknown variables with the prefix are refused, so that a misspelt safeguard is noticed at the start.
+ * docs/operating.md shows this table; a test keeps the two the same.
+ */
+
+/** One row. `developmentOnly` names the values that NODE_ENV=production refuses. */
+export type Setting<T> = {
+  variable: string
+  /** What people may write, for the documentation. */
+  type: string
+  /** As text, the way it would be written in the environment; '' when there is none. */
+  default: string
+  sentence: string
+  read: (text: string) => T
+  secret?: true
+  developmentOnly?(value: T): boolean
+}
+
+/** A setting that cannot be used as it is written; the message says what to write instead. */
+export class ConfigError extends Error {}
+
+const text = (variable: string, fallback: string, sentence: string): Setting<string> => ({
+  variable,
+  type: 'text',
+  default: fallback,
+  sentence,
+  read: (value) => value,
+})
+
+function integer(
+  variable: string,
+  fallback: number,
+  [min, max]: [min: number, max: number],
+  sentence: string,
+): Setting<number> {
+  return {
+    variable,
+    type: `whole number, ${min} to ${max}`,
+    default: String(fallback),
+    sentence,
+    read: (value) => {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+      if (!(number >= min && number <= max)) throw new ConfigError(`must be a whole number from ${min} to ${max}`)
+      return number
+    },
+  }
+}
+
+function choice<const T extends string>(
+  variable: string,
+  fallback: T,
+  values: readonly T[],
+  sentence: string,
+  developmentOnly?: (value: T) => boolean,
+): Setting<T> {
+  return {
+    variable,
+    type: values.map((value) => `\`${value}\``).join(', '),
+    default: fallback,
+    sentence,
+    read: (value) => {
+      const found = values.find((each) => each === value)
+      if (found === undefined) throw new ConfigError(`must be one of ${values.join(', ')}`)
+      return found
+    },
+    ...(developmentOnly && { developmentOnly }),
+  }
+}
+
+function onOff(variable: string, fallback: 'on' | 'off', sentence: string): Setting<boolean> {
+  return {
+    variable,
+    type: '`on`, `off`',
+    default: fallback,
+    sentence,
+    read: (value) => {
+      if (value !== 'on' && value !== 'off') throw new ConfigError('must be on or off')
+      return value === 'on'
+    },
+  }
+}
+
+const units: Record<string, number> = { '': 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
+
+function bytes(variable: string, fallback: string, sentence: string): Setting<number> {
+  return {
+    variable,
+    type: 'size, such as `64mb`',
+    default: fallback,
+    sentence,
+    read: (value) => {
+      const [, number, unit] = /^(\d{1,9})(|kb|mb|gb)$/i.exec(value) ?? []
+      const size = number === undefined ? 0 : Number(number) * units[unit!.toLowerCase()]!
+      // Node cannot hold a longer body in one string.
+      if (size < 1 || size > 512 * 1024 ** 2) throw new ConfigError('must be a size up to 512mb, such as 64mb')
+      return size
+    },
+  }
+}
+
+function seconds(variable: string, fallback: number, max: number, sentence: string): Setting<number> {
+  const setting = integer(variable, fallback, [1, max], sentence)
+  return { ...setting, type: `seconds, 1 to ${max}`, read: (value) => setting.read(value) * 1000 }
+}
+
+/** Where resources live. */
+export type StoreUrl = { kind: 'sqlite'; path: string }
+
+function storeUrl(value: string): StoreUrl {
+  if (/^mongodb(\+srv)?:\/\//.test(value))
+    throw new ConfigError('names MongoDB, which arrives with the MongoDB store; use sqlite:PATH until then')
+  const path = value.startsWith('sqlite:') ? value.slice('sqlite:'.length) : ''
+  if (path === '') throw new ConfigError('must be sqlite:PATH, such as sqlite:./data/hospital.db')
+  return { kind: 'sqlite', path }
+}
+
+function baseUrl(value: string): string | undefined {
+  if (value === '') return undefined
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '' || url.username !== '')
+    throw new ConfigError('must be an absolute URL such as https://hospital.example/fhir')
+  return value.replace(/\/+$/, '')
+}
+
+function zone(value: string): string {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: value })
+  } catch (cause) {
+    throw new ConfigError('must be an IANA time zone such as UTC or Africa/Kampala', { cause })
+  }
+  return value
+}
+
+const origins = (value: string): readonly string[] =>
+  value
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== '')
+    .map((origin) => {
+      if (origin !== '*' && (!URL.canParse(origin) || new URL(origin).origin !== origin))
+        throw new ConfigError('must be origins such as https://app.example, separated by commas, or *')
+      return origin
+    })
+
+export const settings = {
+  host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
+  port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
+  baseUrl: {
+    variable: 'BASE_URL',
+    type: 'URL',
+    default: '',
+    sentence: 'The FHIR base as clients see it; links are written with it. Unset: `http://localhost:PORT/fhir`.',
+    read: baseUrl,
+  },
+  store: {
+    variable: 'STORE',
+    type: '`sqlite:PATH`',
+    default: 'sqlite:./data/hospital.db',
+    sentence: 'Where resources live. The folder is made when it is missing.',
+    read: storeUrl,
+  },
+  auth: choice(
+    'AUTH',
+    'off',
+    ['off'],
+    'Who may ask. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
+    (value) => value === 'off',
+  ),
+  corsOrigins: {
+    variable: 'CORS_ORIGINS',
+    type: 'origins, or `*`',
+    default: '',
+    sentence: 'Web pages of these origins may call the server from a browser, separated by commas.',
+    read: origins,
+  },
+  zone: {
+    variable: 'ZONE',
+    type: 'IANA time zone',
+    default: 'UTC',
+    sentence: "The hospital's time zone: of dates and times that name none.",
+    read: zone,
+  },
+  pageSize: integer('PAGE_SIZE', 20, [1, 10_000], 'Matches on a page when the client asks for no `_count`.'),
+  pageSizeMax: integer('PAGE_SIZE_MAX', 1000, [1, 10_000], 'Most matches on a page, whatever `_count` says.'),
+  includesMax: integer(
+    'INCLUDES_MAX',
+    10_000,
+    [1, 100_000],
+    'Most resources one page may include, or a conditional delete remove.',
+  ),
+  bundleEntriesMax: integer('BUNDLE_ENTRIES_MAX', 20_000, [1, 1_000_000], 'Most entries of a batch or transaction.'),
+  bodyMax: bytes('BODY_MAX', '64mb', 'Largest request body, also after decompression.'),
+  urlMax: integer('URL_MAX', 16_384, [256, 60_000], 'Longest URL; longer searches go by `POST _search`.'),
+  parametersMax: integer(
+    'PARAMETERS_MAX',
+    1000,
+    [1, 100_000],
+    'Most parameters of one request, in URL and form together.',
+  ),
+  requestTimeoutMs: seconds('REQUEST_TIMEOUT', 120, 3600, 'How long a client may take to send a request.'),
+  keepAliveTimeoutMs: seconds('KEEP_ALIVE_TIMEOUT', 65, 3600, 'How long an idle connection stays open.'),
+  closeTimeoutMs: seconds(
+    'CLOSE_TIMEOUT',
+    20,
+    600,
+    'How long running requests may take to end when the server is stopped.',
+  ),
+  integrity: onOff(
+    'INTEGRITY',
+    'on',
+    'Refuse references to local resources that are not there, and deletes of what is referred to.',
+  ),
+  handling: choice(
+    'HANDLING',
+    'strict',
+    ['strict', 'lenient'],
+    'Unknown search parameters when the client sends no `Prefer: handling`.',
+  ),
+  compress: onOff('COMPRESS', 'on', 'Compress answers (br, gzip) for clients that accept it.'),
+  logLevel: choice(
+    'LOG_LEVEL',
+    'info',
+    ['silent', 'error', 'warn', 'info', 'debug'],
+    'What is logged; `debug` has a line for each request, without ids or parameters.',
+  ),
+} satisfies Record<string, Setting<unknown>>
+
+export type Config = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+
+const prefix = 'HOSPITALLINK_'
+
+/** A row as `hospitallink config` and docs/operating.md show it. */
+export const rows: readonly Setting<unknown>[] = Object.values(settings)
+
+/** The text in force for a row, and where it came from. */
+export function written(row: Setting<unknown>, environment: NodeJS.ProcessEnv): { text: string; from: string } {
+  const name = [prefix + row.variable, row.variable].find((each) => environment[each])
+  return name === undefined ? { text: row.default, from: 'default' } : { text: environment[name]!, from: name }
+}
+
+/**
+ * The settings of an environment.
+ *
+ * @throws ConfigError that names the variable and says what it must be
+ */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  refuseUnknown(environment)
+  const production = environment['NODE_ENV'] === 'production'
+  const config = Object.fromEntries(
+    Object.entries(settings).map(([name, setting]) => {
+      const row: Setting<unknown> = setting
+      const { text, from } = written(row, environment)
+      const value = read(row, text)
+      if (production && row.developmentOnly?.(value))
+        throw new ConfigError(
+          `${row.variable}=${text} (${from}) is for trying out and refused while NODE_ENV=production. ` +
+            'Authorization is not part of this version yet: keep it on loopback and unset NODE_ENV.',
+        )
+      return [name, value]
+    }),
+  ) as Config
+  if (config.auth === 'off' && !isLoopback(config.host))
+    throw new ConfigError(
+      `HOST=${config.host} is reachable by others, and AUTH=off would let everybody read everything. Use HOST=127.0.0.1.`,
+    )
+  if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')
+  return config
+}
+
+function read(row: Setting<unknown>, text: string): unknown {
+  try {
+    return row.read(text)
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause
+    throw new ConfigError(`${row.variable}${row.secret ? '' : `=${text}`} ${cause.message}.`, { cause })
+  }
+}
+
+function refuseUnknown(environment: NodeJS.ProcessEnv): void {
+  const known = rows.map(({ variable }) => variable)
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith(prefix) || known.includes(name.slice(prefix.length))) continue
+    const nearest = known.reduce((best, each) =>
+      distance(each, name.slice(prefix.length)) < distance(best, name.slice(prefix.length)) ? each : best,
+    )
+    throw new ConfigError(`There is no setting ${name}; did you mean ${prefix}${nearest}?`)
+  }
+}
+
+/** Levenshtein's distance: how many letters must change. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    row = next
+  }
+  return row[b.length]!
+}
+
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)

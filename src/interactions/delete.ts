@@ -1,0 +1,74 @@
+/**
+ * FHIR delete interaction, also conditional: of one resource, or of all that criteria select.
+ *
+ * https://hl7.org/fhir/R4/http.html#delete
+ */
+import { reach } from '../access/index.js'
+import { type Ref, stale, tooCostly } from '../fhir/index.js'
+import type { Stored } from '../store/index.js'
+import { commit } from './commit.js'
+import type { Context, Preconditions, Written } from './context.js'
+import { matches, theOne } from './criteria.js'
+import { expectation } from './expectation.js'
+import { retrying } from './retrying.js'
+
+/** What was never there, or is out of reach, is deleted already: `unchanged`, with version 0. */
+export async function remove(context: Context, ref: Ref, preconditions: Preconditions = {}): Promise<Written> {
+  return retrying(async () => {
+    const current = await context.store.read(ref, reach(context.caller, 'delete'))
+    if (!current && preconditions.ifMatch === undefined) return neverThere(ref)
+    const { expect, raced } = await expectation(context, 'delete', ref, preconditions)
+    if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)
+    const [done] = await commit(context, {
+      changes: [{ op: 'delete', ...pick(ref), ...(expect && { expect }) }],
+      retryVersion: () => raced,
+    })
+    return done!
+  })
+}
+
+/**
+ * One resource, or with `multiple` all of them in one commit, up to the server's limit. None is not an error.
+ *
+ * https://hl7.org/fhir/R4/http.html#3.1.0.7.1
+ */
+export async function conditionalDelete(
+  context: Context,
+  type: string,
+  criteria: string,
+  { multiple, ifMatch }: { multiple: boolean; ifMatch?: string },
+): Promise<Written[]> {
+  const limit = multiple ? context.settings.includesMax : 1
+  return retrying(async () => {
+    const { found, condition } = await matches(context, type, criteria, limit)
+    if (!multiple) theOne(type, found)
+    if (found.length > limit) throw tooManyToDelete(limit)
+    if (found.length === 0) return []
+    const one = found.length === 1 ? found[0]! : undefined
+    const { expect, raced } = one
+      ? await expectation(context, 'delete', { type, id: one.id }, ifMatch === undefined ? {} : { ifMatch })
+      : { expect: undefined, raced: false }
+    return commit(context, {
+      changes: found.map(({ id }) => ({ op: 'delete', type, id, ...(expect && { expect }) })),
+      conditions: [condition],
+      retryVersion: () => raced,
+    })
+  })
+}
+
+export const tooManyToDelete = (limit: number) =>
+  tooCostly(`more than ${limit} resources match the criteria; delete fewer at a time`)
+
+const pick = ({ type, id }: Ref): Ref => ({ type, id })
+
+function neverThere(ref: Ref): Written {
+  const stored: Stored = {
+    ...pick(ref),
+    version: 0,
+    updated: 0,
+    deleted: true,
+    method: 'DELETE',
+    body: Buffer.alloc(0),
+  }
+  return { outcome: 'unchanged', stored }
+}

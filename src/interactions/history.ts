@@ -1,0 +1,107 @@
+/**
+ * FHIR history interaction: the versions of a resource, of a type, or of all; newest first.
+ *
+ * https://hl7.org/fhir/R4/http.html#history
+ */
+import { reach } from '../access/index.js'
+import { type Issue, invalid, notFound, period, unsupported } from '../fhir/index.js'
+import type { Position } from '../search/index.js'
+import type { Found, HistoryQuery } from '../store/index.js'
+import type { Context } from './context.js'
+import { seal, unseal } from './token.js'
+
+export type HistoryRequest = {
+  type?: string
+  id?: string
+  parameters: [name: string, value: string][]
+  /** From the link of the page before; says all, the rest is not read. */
+  page?: string
+}
+
+export type HistoryResult = {
+  found: Found
+  /** What was applied, for the self link. */
+  applied: [name: string, value: string][]
+  /** With lenient handling: what was not applied, and why. */
+  ignored: Issue[]
+  /** The sealed token of the next page. */
+  next?: string
+}
+
+export async function history(context: Context, request: HistoryRequest): Promise<HistoryResult> {
+  const mine = reach(context.caller, 'read')
+  const { page, ...first } = request
+  const { asked, after } =
+    page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'history', mine, page))
+  const { query, applied, ignored } = understand(context, asked)
+  const found = await context.store.history(after ? { ...query, after } : query, mine)
+  const { type, id } = asked
+  if (type !== undefined && id !== undefined && !after && found.matches.length === 0)
+    if (!(await context.store.read({ type, id }, mine))) throw notFound(`there is no ${type} with this id`)
+  if (!found.next) return { found, applied, ignored }
+  const state = { t: type ?? null, i: id ?? null, p: applied, a: found.next }
+  return { found, applied, ignored, next: seal(context, 'history', mine, state) }
+}
+
+/** What `history` sealed. Only we can have made it, so its shape is what we gave it. */
+function resumed(state: unknown): { asked: HistoryRequest; after: Position } {
+  const { t, i, p, a } = state as { t: string | null; i: string | null; p: [string, string][]; a: Position }
+  return { asked: { ...(t !== null && { type: t }), ...(i !== null && { id: i }), parameters: p }, after: a }
+}
+
+type Understood = { query: HistoryQuery; applied: [string, string][]; ignored: Issue[] }
+
+function understand({ settings }: Context, { type, id, parameters }: HistoryRequest): Understood {
+  const { zone, pageSize, pageSizeMax, handling } = settings
+  const applied = new Map<string, string>()
+  const ignored: Issue[] = []
+  let since: number | undefined
+  let at: HistoryQuery['at']
+  let count = pageSize
+  for (const [name, value] of parameters) {
+    if (applied.has(name)) throw invalid(`${name} is there more than once`, name)
+    switch (name) {
+      case '_since':
+        since = periodOf(name, value, zone).lo
+        break
+      case '_at':
+        at = periodOf(name, value, zone)
+        break
+      case '_count':
+        if (!/^\d{1,9}$/.test(value)) throw invalid('_count is a whole number', name)
+        count = Math.min(Number(value), pageSizeMax)
+        break
+      case '_sort':
+        // The order R4 demands; other orders came with R5.
+        if (value !== '-_lastUpdated')
+          throw unsupported('a history has the newest versions first: _sort=-_lastUpdated', name)
+        break
+      default: {
+        const problem = unsupported(`a history has no parameter "${name}"; it has _since, _at and _count`, name)
+        if (handling === 'strict') throw problem
+        ignored.push(...problem.issues.map((issue): Issue => ({ ...issue, severity: 'warning' })))
+        continue
+      }
+    }
+    applied.set(name, name === '_count' ? String(count) : value)
+  }
+  return {
+    query: {
+      ...(type !== undefined && { type }),
+      ...(id !== undefined && { id }),
+      ...(since !== undefined && { since }),
+      ...(at && { at }),
+      count,
+      // Counting a whole system's history would cost more than the page; that of one resource is short.
+      total: id !== undefined,
+    },
+    applied: [...applied],
+    ignored,
+  }
+}
+
+function periodOf(name: string, value: string, zone: string) {
+  const found = period(value, zone)
+  if (!found) throw invalid(`${name} is a date or an instant, such as 2024-05-01T08:00:00Z`, name)
+  return found
+}

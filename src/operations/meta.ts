@@ -1,0 +1,63 @@
+/**
+ * $meta: the profiles, tags and security labels of a resource, of a type, or of the whole system.
+ *
+ * https://hl7.org/fhir/R4/resource-operation-meta.html
+ */
+import { setImmediate } from 'node:timers/promises'
+import { reach } from '../access/index.js'
+import { isObject, type JsonObject, parseJson } from '../fhir/index.js'
+import { type Context, read } from '../interactions/index.js'
+import { not, or, type Position } from '../search/index.js'
+import { argumentsOf, returned } from './arguments.js'
+import { addLabels } from './labels.js'
+import type { Operation } from './operation.js'
+
+const chunk = 500
+
+export const meta: Operation = {
+  definition: 'http://hl7.org/fhir/OperationDefinition/Resource-meta',
+  code: 'meta',
+  system: true,
+  type: true,
+  instance: true,
+  affectsState: false,
+  async run(context, call) {
+    argumentsOf(call, [])
+    const { type, id } = call
+    if (type !== undefined && id !== undefined) {
+      const { body } = await read(context, { type, id })
+      return { kind: 'resource', resource: returned({ valueMeta: metaOf(body) }) }
+    }
+    return { kind: 'resource', resource: returned({ valueMeta: await labelsInUse(context, type) }) }
+  },
+}
+
+export function metaOf(body: Buffer): JsonObject {
+  const resource = parseJson(body)
+  return isObject(resource) && isObject(resource['meta']) ? resource['meta'] : {}
+}
+
+/** The labels of all resources the caller may see. Read in chunks, so that nobody waits for a large database. */
+async function labelsInUse(context: Context, type: string | undefined): Promise<JsonObject> {
+  const where = or(...['_profile', '_tag', '_security'].map((param) => not({ op: 'missing', param })))
+  let labels: JsonObject = {}
+  let after: Position | undefined
+  do {
+    const { matches, next } = await context.store.search(
+      {
+        ...(type && { types: [type] }),
+        where,
+        sort: [],
+        include: [],
+        count: chunk,
+        total: false,
+        ...(after && { after }),
+      },
+      reach(context.caller, 'search'),
+    )
+    for (const { stored } of matches) labels = addLabels(labels, metaOf(stored.body))
+    after = next
+    await setImmediate()
+  } while (after)
+  return labels
+}

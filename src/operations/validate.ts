@@ -1,0 +1,141 @@
+/**
+ * $validate: whether a resource is valid, or would be accepted as a create, an update or a delete.
+ *
+ * https://hl7.org/fhir/R4/resource-operation-validate.html
+ *
+ * The answer is an OperationOutcome with 200 whether the resource is valid or not; another status means that nothing
+ * is known about it.
+ */
+import { reach } from '../access/index.js'
+import {
+  type Issue,
+  invalid,
+  localReference,
+  operationOutcome,
+  parseJson,
+  type Ref,
+  type Resource,
+  referencesIn,
+  resourceTypes,
+} from '../fhir/index.js'
+import { type Context, read } from '../interactions/index.js'
+import { type Expression, or } from '../search/index.js'
+import { validate as validateResource } from '../validation/index.js'
+import { argumentsOf, resourceOf, textOf } from './arguments.js'
+import type { Operation, OperationCall } from './operation.js'
+
+const modes = ['create', 'update', 'delete']
+const names = ['resource', 'mode', 'profile']
+
+export const validate: Operation = {
+  definition: 'http://hl7.org/fhir/OperationDefinition/Resource-validate',
+  code: 'validate',
+  system: false,
+  type: true,
+  instance: true,
+  affectsState: false,
+  async run(context, call) {
+    const issues = await issuesOf(context, unwrapped(call))
+    const clear: Issue = { severity: 'information', code: 'informational', diagnostics: 'no problem was found' }
+    return { kind: 'resource', resource: operationOutcome(issues.length ? issues : [clear]) as Resource }
+  },
+}
+
+/** A Parameters resource carries the arguments, unless it is itself what shall be validated. */
+function unwrapped(call: OperationCall): OperationCall {
+  const { input, type } = call
+  if (input?.resourceType !== 'Parameters' || type !== 'Parameters') return call
+  if (argumentsOf({ ...call, parameters: [] }).some(({ name }) => name === 'resource')) return call
+  return { ...call, input: { resourceType: 'Parameters', parameter: [{ name: 'resource', resource: input }] } }
+}
+
+async function issuesOf(context: Context, call: OperationCall): Promise<Issue[]> {
+  const given = argumentsOf(call, names)
+  const mode = textOf(given, 'mode')
+  if (mode !== undefined && !modes.includes(mode)) throw invalid(`mode is one of ${modes.join(', ')}`, 'mode')
+  if (call.id === undefined && (mode === 'update' || mode === 'delete'))
+    throw invalid(`the mode ${mode} is for one resource; call Type/id/$validate`, 'mode')
+  if (mode === 'delete') return deletable(context, { type: call.type!, id: call.id! })
+  const resource = resourceOf(call, given, 'resource') ?? (await stored(context, call, mode))
+  const profile = textOf(given, 'profile')
+  return [
+    ...(await validateResource(resource)),
+    ...unknownProfile(resource, profile),
+    ...(mode === undefined ? [] : identity(resource, call, mode)),
+    ...(mode === undefined || !context.settings.integrity ? [] : await dangling(context, resource)),
+  ]
+}
+
+/** Without a resource in the request, an instance is validated as it is stored. */
+async function stored(context: Context, { type, id }: OperationCall, mode: string | undefined): Promise<Resource> {
+  if (id === undefined || mode !== undefined)
+    throw invalid('send the resource to validate, as the body or as the parameter "resource"', 'resource')
+  return parseJson((await read(context, { type: type!, id })).body) as Resource
+}
+
+/** R4's own definition of the type is a profile that everything is validated against anyway. */
+function unknownProfile({ resourceType }: Resource, profile: string | undefined): Issue[] {
+  const known = ['Resource', 'DomainResource', resourceType].map(
+    (type) => `http://hl7.org/fhir/StructureDefinition/${type}`,
+  )
+  if (profile === undefined || known.includes(profile.replace(/\|4\.0(\.1)?$/, ''))) return []
+  const diagnostics = 'this server does not know the profile; only the definition of R4 was applied'
+  return [{ severity: 'error', code: 'not-supported', diagnostics, expression: ['profile'] }]
+}
+
+/** What create and update demand of the type and id in the body. */
+function identity({ resourceType, id }: Resource, call: OperationCall, mode: string): Issue[] {
+  const issues: Issue[] = []
+  if (resourceType !== call.type) {
+    const diagnostics = `the URL says ${call.type}, the body is another type of resource`
+    issues.push({ severity: 'error', code: 'invalid', diagnostics, expression: ['resourceType'] })
+  }
+  if (mode === 'update' && id !== call.id) {
+    const diagnostics = 'an update needs the id of the URL in the resource'
+    issues.push({ severity: 'error', code: 'invalid', diagnostics, expression: [`${resourceType}.id`] })
+  }
+  return issues
+}
+
+/** References to resources of ours that are not there. */
+async function dangling(context: Context, resource: Resource): Promise<Issue[]> {
+  const issues: Issue[] = []
+  for (const { path, reference } of referencesIn(resource)) {
+    const local = localReference(reference, context.baseUrls)
+    if (!local) continue
+    const target = await context.store.read({ type: local.type, id: local.id }, reach(context.caller, 'read'))
+    if (target && !target.deleted) continue
+    const diagnostics = 'the reference is to a resource that is not there'
+    issues.push({ severity: 'error', code: 'not-found', diagnostics, expression: [`${resource.resourceType}.${path}`] })
+  }
+  return issues
+}
+
+/** Whether anything refers to the resource by a search parameter, so that it could not be deleted. */
+async function deletable(context: Context, ref: Ref): Promise<Issue[]> {
+  await read(context, ref)
+  if (!context.settings.integrity) return []
+  const of: Record<string, Expression> = {}
+  for (const type of resourceTypes) {
+    const params = context.searchParams
+      .of(type)
+      .filter((param) => param.type === 'reference' && (!param.target || param.target.includes(ref.type)))
+    if (params.length && !holdsNobodyBack.has(type))
+      of[type] = or(...params.map(({ code }): Expression => ({ op: 'reference', param: code, target: ref })))
+  }
+  const query = {
+    types: Object.keys(of),
+    where: { op: 'typed', of } as const,
+    sort: [],
+    include: [],
+    count: 1,
+    total: false,
+  }
+  const { matches } = await context.store.search(query, reach(context.caller, 'search'))
+  if (matches.length === 0) return []
+  const diagnostics = 'other resources refer to this one; delete or change them first'
+  return [{ severity: 'error', code: 'conflict', diagnostics }]
+}
+
+/** Records of what happened stay true when what they tell of is gone. */
+const holdsNobodyBack = new Set(['AuditEvent', 'Provenance'])

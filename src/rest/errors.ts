@@ -1,0 +1,30 @@
+/**
+ * Whatever went wrong, as the OperationOutcome that is answered.
+ *
+ * https://hl7.org/fhir/R4/http.html#2.21.0.4
+ *
+ * An error that no client can cause is our bug: the answer carries a reference number, the cause is in the log only.
+ */
+import { randomUUID } from 'node:crypto'
+import { FhirError, JsonError, structure } from '../fhir/index.js'
+
+export type Report = (error: unknown, reference: string) => void
+
+/** The FhirError of anything thrown; `report` is told what nobody expected. */
+export function fhirErrorOf(error: unknown, report: Report): FhirError {
+  if (error instanceof FhirError) return error
+  if (error instanceof JsonError) return structure(error.message, undefined, { cause: error })
+  const reference = randomUUID()
+  report(error, reference)
+  return new FhirError(
+    500,
+    [
+      {
+        severity: 'fatal',
+        code: 'exception',
+        diagnostics: `The server failed; this is not your fault. Tell its operator the reference ${reference}.`,
+      },
+    ],
+    { cause: error },
+  )
+}

@@ -1,0 +1,144 @@
+/**
+ * The FHIR endpoint: a plain function of request and response, to be called directly or mounted in Express.
+ *
+ * https://hl7.org/fhir/R4/http.html
+ *
+ * Nothing is made for a request that could have been made before: the framework's router costs more than a read.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { FhirError, notFound } from '../fhir/index.js'
+import { type Answer, failure, type Sending, send } from './answer.js'
+import { corsHeaders } from './cors.js'
+import { fhirErrorOf } from './errors.js'
+import { type Exchange, preferOf, preferring, splitQuery } from './exchange.js'
+import { locate } from './locate.js'
+import { type Format, fallbackFormat, formatParameter, negotiate } from './negotiate.js'
+import { allowed, type Route, routeOf } from './routes.js'
+import type { Service } from './service.js'
+
+export type FhirHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** `basePath` is the path of the base URL, such as `/fhir`; inside Express it is the path of the mount. */
+export function fhirHandler(service: Service, basePath: string): FhirHandler {
+  return (request, response) => {
+    void respond(service, basePath, request, response)
+  }
+}
+
+async function respond(
+  service: Service,
+  basePath: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const started = performance.now()
+  const sending: Sending = { request, response, format: fallbackFormat, compress: service.compress, extra: [] }
+  const done = { interaction: 'none', type: undefined as string | undefined }
+  let answer: Answer
+  try {
+    answer = await answered(service, basePath, sending, done)
+  } catch (error) {
+    answer = failure(fhirErrorOf(error, service.report))
+  }
+  try {
+    await send(sending, answer)
+  } catch (error) {
+    await sendFailure(service, sending, error)
+  }
+  if (answer.status >= 400) endUpload(request)
+  service.observe({ ...done, status: response.statusCode, milliseconds: performance.now() - started })
+}
+
+/** An answer that cannot be written as it was asked for (characters XML has not), or a stream that broke. */
+async function sendFailure(service: Service, sending: Sending, error: unknown): Promise<void> {
+  const failed = fhirErrorOf(error, service.report)
+  if (sending.response.headersSent) sending.response.destroy()
+  else await send({ ...sending, format: fallbackFormat }, failure(failed))
+}
+
+const lingerMs = 3000
+
+/**
+ * A client that is still sending what was refused hears so, and then no longer has our ear. Cutting it off at once
+ * would take the answer away as well.
+ */
+function endUpload(request: IncomingMessage): void {
+  if (request.complete) return
+  request.resume()
+  setTimeout(() => {
+    if (!request.complete) request.destroy()
+  }, lingerMs).unref()
+}
+
+type Naming = { interaction: string; type: string | undefined }
+
+async function answered(service: Service, basePath: string, sending: Sending, done: Naming): Promise<Answer> {
+  const { request } = sending
+  const url = request.url ?? ''
+  const { limits } = service
+  if (request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
+    sending.extra = [...requestId(request), ...corsHeaders(request, service.corsOrigins)]
+  if (url.length > limits.urlMax)
+    throw new FhirError(414, [
+      {
+        severity: 'error',
+        code: 'too-long',
+        diagnostics: `The URL is longer than ${limits.urlMax} characters; send the parameters with POST _search`,
+      },
+    ])
+  const mark = url.indexOf('?')
+  const path = belowBase(request, mark < 0 ? url : url.slice(0, mark), basePath)
+  const place = locate(path)
+  done.type = place.type
+  if (request.method === 'OPTIONS') return options(service, sending, allowed(place.shape))
+  const split = splitQuery(mark < 0 ? '' : url.slice(mark + 1), limits.parametersMax)
+  const route = routeOf(request.method ?? 'GET', place)
+  done.interaction = route.interaction
+  sending.format = formatOf(request, split.form, route)
+  const source = { kind: 'http', request } as const
+  const prefer = preferOf(source)
+  const context = preferring(service.context(service.identify(request)), prefer)
+  return route.answer({ service, context, place, method: request.method ?? 'GET', ...split, prefer, source })
+}
+
+/** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */
+function belowBase(request: IncomingMessage & { baseUrl?: string }, path: string, basePath: string): string {
+  if (request.baseUrl) return path
+  const below = path.startsWith(basePath) ? path.slice(basePath.length) : undefined
+  if (below === undefined || (below !== '' && below[0] !== '/')) throw notFound('There is no FHIR server at this path')
+  return below
+}
+
+function formatOf(request: IncomingMessage, form: Exchange['form'], route: Route): Format {
+  const { accept } = request.headers
+  if (form.length === 0) return route.native ? tolerant(accept) : negotiate(accept)
+  let format: Format | undefined
+  let pretty: boolean | undefined
+  for (const [name, value] of form) {
+    if (name === '_format') format = formatParameter(value)
+    else pretty = value !== 'false'
+  }
+  format ??= route.native ? tolerant(accept) : negotiate(accept)
+  return pretty === undefined ? format : { ...format, pretty }
+}
+
+/** Where content has a type of its own, Accept may name types that are none of ours. */
+function tolerant(accept: string | undefined): Format {
+  try {
+    return negotiate(accept)
+  } catch (error) {
+    if (error instanceof FhirError && error.status === 406) return fallbackFormat
+    throw error
+  }
+}
+
+function options(service: Service, sending: Sending, allow: string): Answer {
+  sending.extra = [...requestId(sending.request), ...corsHeaders(sending.request, service.corsOrigins, allow)]
+  return { status: 204, headers: { Allow: allow } }
+}
+
+/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back. */
+function requestId({ headers }: IncomingMessage): string[] {
+  const id = headers['x-request-id']
+  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id) ? ['X-Request-Id', id] : []
+}

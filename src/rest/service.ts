@@ -1,0 +1,32 @@
+/**
+ * What the HTTP layer is given: the world behind it, and the limits at its door.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Caller } from '../access/index.js'
+import type { Context } from '../interactions/index.js'
+import type { Operation } from '../operations/index.js'
+import type { Report } from './errors.js'
+
+export type Service = {
+  /** Who asks. */
+  identify(request: IncomingMessage): Caller
+  /** The context of a caller's requests now; with the search parameters that are in force. */
+  context(caller: Caller): Context
+  operations: readonly Operation[]
+  software: { name: string; version: string }
+  /** When the server was started, as a dateTime. */
+  started: string
+  limits: Limits
+  compress: boolean
+  /** Origins of web pages that may call; `*` is any. */
+  corsOrigins: readonly string[]
+  /** Told of errors nobody expected. */
+  report: Report
+  /** Told of every request that was answered. */
+  observe(done: Done): void
+}
+
+export type Limits = { bodyMax: number; urlMax: number; parametersMax: number }
+
+/** For metrics and the log: nothing of a patient in it. */
+export type Done = { interaction: string; type: string | undefined; status: number; milliseconds: number }

@@ -1,0 +1,262 @@
+/**
+ * Composition: opens the store, wires everything together, and listens.
+ *
+ * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
+ * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { dirname } from 'node:path'
+import express from 'express'
+import helmet from 'helmet'
+import { type Logger, pino } from 'pino'
+import { anyone } from './access/index.js'
+import type { Config } from './config.js'
+import { instant, operationOutcome, writeJson } from './fhir/index.js'
+import { type Context, Definitions, type DefinitionsContext } from './interactions/index.js'
+import { operations } from './operations/index.js'
+import { type FhirHandler, fhirHandler, frontPage, requestMetrics } from './rest/index.js'
+import { openSqlite, type Store } from './store/index.js'
+
+export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+export type Server = {
+  /** The FHIR base that links are written with. */
+  baseUrl: string
+  /** Where it listens, without a path. */
+  origin: string
+  /** Stops accepting, lets running requests end, closes the store. */
+  close(): Promise<void>
+}
+
+export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string }
+
+export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
+  const log = wiring.log ?? pino({ level: config.logLevel, base: null })
+  let handle: Handle = answerStarting
+  const server = createServer(
+    // Longer heads than Node's 16 kB, so that a URL that is too long is told so by us.
+    { maxHeaderSize: 96 * 1024, requestTimeout: config.requestTimeoutMs, keepAliveTimeout: config.keepAliveTimeoutMs },
+    (request, response) => handle(request, response),
+  )
+  server.headersTimeout = Math.min(60_000, config.requestTimeoutMs)
+  server.on('clientError', answerClientError)
+  // First the port, which others may have taken, then the store.
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  try {
+    const world = await openWorld(config, { ...wiring, log, port })
+    handle = handleOf(config, world, log)
+    return {
+      baseUrl: world.context.baseUrls[0]!,
+      origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      close: async () => {
+        await closed(server, config.closeTimeoutMs)
+        await world.close()
+        log.flush()
+      },
+    }
+  } catch (error) {
+    server.close()
+    throw error
+  }
+}
+
+/** Lets running requests end, but not for ever. */
+async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const impatience = setTimeout(() => server.closeAllConnections(), timeoutMs)
+    server.close(() => {
+      clearTimeout(impatience)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+export async function openStore({ store }: Config): Promise<Store> {
+  if (store.path !== ':memory:') mkdirSync(dirname(store.path), { recursive: true })
+  return openSqlite(store.path)
+}
+
+/** Everything behind HTTP: also what the command line works on. */
+export type World = { context: Context; close(): Promise<void> }
+
+/** `port` is the one that is listened on, where the settings leave it open. */
+export async function openWorld(
+  config: Config,
+  { log, clock, newId, port = config.port }: Wiring & { port?: number } = {},
+): Promise<World> {
+  const store = await openStore(config)
+  try {
+    const context: DefinitionsContext = {
+      caller: anyone,
+      store,
+      rules: [],
+      terminology: {} as never,
+      clock: clock ?? Date.now,
+      newId: newId ?? randomUUID,
+      baseUrls: baseUrlsOf(config, port),
+      settings: { ...config, sealingKey: await sealingKeyOf(store) },
+      report: (error) => log?.error({ err: error }, 'an entry of a batch met an error of the server'),
+    }
+    const definitions = await Definitions.open(context)
+    return {
+      context: {
+        ...context,
+        store: definitions.store,
+        rules: [definitions.rule],
+        // Looked up with each request: uploaded parameters come and go.
+        get searchParams() {
+          return definitions.current
+        },
+      },
+      close: async () => {
+        await definitions.close()
+        await store.close()
+      },
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** The first is the one links are written with; the others are understood in references. */
+function baseUrlsOf({ baseUrl }: Config, port: number): string[] {
+  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+  return [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
+}
+
+type Handle = (request: IncomingMessage, response: ServerResponse) => void
+
+function handleOf(config: Config, { context }: World, log: Logger): Handle {
+  const { baseUrls, store } = context
+  const baseUrl = baseUrls[0]!
+  const basePath = new URL(baseUrl).pathname.replace(/\/$/, '')
+  const metrics = requestMetrics()
+  const isDebug = log.isLevelEnabled('debug')
+  const fhir = fhirHandler(
+    {
+      identify: () => anyone,
+      context: () => context,
+      operations,
+      software: { name: 'hospitallink', version },
+      started: instant(context.clock()),
+      limits: config,
+      compress: config.compress,
+      corsOrigins: config.corsOrigins,
+      report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
+      observe: (done) => {
+        metrics.observe(done)
+        if (isDebug) log.debug(done, 'answered')
+      },
+    },
+    basePath,
+  )
+  const app = express()
+  app.disable('x-powered-by')
+  app.set('etag', false)
+  if (basePath !== '') app.use(basePath, fhir)
+  app.use(helmet())
+  app.get('/health', async (_request, response) => {
+    const problem = await store.maintenance.health()
+    response.status(problem === undefined ? 200 : 503).json({ status: problem ?? 'ok' })
+  })
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.contentType).send(await metrics.text())
+  })
+  app.get('/', (_request, response) => {
+    response.type('html').send(frontPage(baseUrl))
+  })
+  app.use((_request, response) => {
+    response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
+  })
+  const hosts = config.auth === 'off' ? new Set(baseUrls.map((url) => new URL(url).host)) : undefined
+  return dispatch({ fhir, app, basePath, hosts })
+}
+
+/** The key that seals page links outlives the process, so that a client can turn the page after a restart. */
+async function sealingKeyOf({ secrets }: Store): Promise<Uint8Array> {
+  const name = 'sealing-key'
+  const kept = await secrets.get(name)
+  if (kept !== undefined) return Buffer.from(kept, 'base64url')
+  await secrets.put(name, randomBytes(32).toString('base64url'))
+  return Buffer.from((await secrets.get(name))!, 'base64url')
+}
+
+type Doors = {
+  fhir: FhirHandler
+  app: Handle
+  basePath: string
+  /** Names the server may be called by; undefined for any. */
+  hosts: ReadonlySet<string> | undefined
+}
+
+const notFhir = /^\/(health|metrics)([/?]|$)/
+
+function dispatch({ fhir, app, basePath, hosts }: Doors): Handle {
+  return (request, response) => {
+    const { host } = request.headers
+    // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
+    if (hosts && host !== undefined && !hosts.has(host)) {
+      refuseHost(response)
+      return
+    }
+    const url = originForm(request)
+    const after = url.charCodeAt(basePath.length)
+    const isBelow = url.startsWith(basePath) && (Number.isNaN(after) || after === 47 || after === 63)
+    if (isBelow && !(basePath === '' && notFhir.test(url))) fhir(request, response)
+    else app(request, response)
+  }
+}
+
+/** A request line may also name the whole URL, or `*`: https://datatracker.ietf.org/doc/html/rfc9112#section-3.2 */
+function originForm(request: IncomingMessage): string {
+  const url = request.url ?? '/'
+  if (url.charCodeAt(0) === 47) return url
+  const absolute = URL.canParse(url) ? new URL(url) : undefined
+  request.url = absolute ? absolute.pathname + absolute.search : '/'
+  return request.url
+}
+
+const outcomeOf = (diagnostics: string): string =>
+  writeJson(operationOutcome([{ severity: 'error', code: 'invalid', diagnostics }]))
+
+/** The port is open before the store is. */
+function answerStarting(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503, { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Retry-After': '1' })
+  response.end(outcomeOf('The server is starting'))
+}
+
+function refuseHost(response: ServerResponse): void {
+  response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })
+  response.end(outcomeOf('While AUTH=off the server answers only to localhost and to the host of BASE_URL'))
+}
+
+const clientErrors: Record<string, [status: string, diagnostics: string]> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The URL and the headers together are too long'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive'],
+}
+
+/** What is no HTTP never becomes a request; it is answered on the bare connection. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: unknown }): void {
+  // An answer is on its way on this connection: ours would be read as a part of it.
+  if (!socket.writable || socket._httpMessage || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const [status, diagnostics] = clientErrors[error.code ?? ''] ?? ['400 Bad Request', 'The request is not HTTP']
+  const body = outcomeOf(diagnostics)
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/fhir+json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

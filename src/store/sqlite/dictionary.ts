@@ -1,0 +1,205 @@
+/**
+ * Small numbers for names that repeat: types, parameters, systems, terms, shapes.
+ *
+ * https://www.sqlite.org/datatype3.html
+ *
+ * Used by the writer, inside its transaction. What a commit added is forgotten again when the commit is rolled back.
+ */
+import type { Connection } from './connection.js'
+import { Recent } from './recent.js'
+import { sql } from './sql.js'
+
+/** What the values of a parameter are; one parameter may have several (a reference is also a URL). */
+export type Kind =
+  | 'token'
+  | 'string'
+  | 'uri'
+  | 'url'
+  | 'versioned'
+  | 'interval'
+  | 'quantity'
+  | 'canonical'
+  | 'reference'
+  | 'composite'
+  | 'position'
+  | 'text'
+
+export type Param = { pid: number; tid: number; code: string; kind: Kind }
+
+/** `sys`: the system of a token; 0 for none. `raw`: a string as written, if folding changed it; the text of a unit. */
+export type Term = { pid: number; value: string | null; sys: number; raw: string | null }
+
+/** The parameter that holds references no search parameter finds; they count when something is deleted. */
+export const unnamed = 0
+
+const cachedMax = 20_000
+const cachedLengthMax = 200
+
+export class Dictionary {
+  private readonly types = new Map<string, number>()
+  private readonly typeNames = new Map<number, string>()
+  private readonly params = new Map<number, Map<string, Param[]>>()
+  private readonly codes = new Map<number, string>()
+  private readonly systems = new Recent<string, number>(cachedMax)
+  private readonly terms = new Recent<string, number>(cachedMax)
+  private readonly shapes = new Recent<string, number>(cachedMax)
+  private nextTerm = 1
+  private undo: (() => void)[] = []
+
+  constructor(private readonly writer: Connection) {
+    this.reload()
+  }
+
+  /** Reads everything again: after a group of commits was lost. */
+  reload(): void {
+    this.undo = []
+    this.types.clear()
+    this.typeNames.clear()
+    this.params.clear()
+    this.codes.clear()
+    this.systems.clear()
+    this.terms.clear()
+    this.shapes.clear()
+    for (const { tid, name } of this.writer.all<{ tid: number; name: string }>(sql`SELECT tid, name FROM type`))
+      this.addType(tid, name)
+    for (const param of this.writer.all<Param>(sql`SELECT pid, tid, code, kind FROM param`)) this.addParam(param)
+    this.nextTerm = this.writer.get<{ next: number }>(sql`SELECT coalesce(max(term), 0) + 1 AS next FROM term`)!.next
+  }
+
+  /** What was added since the last mark is in the file for good (or in a savepoint that was kept). */
+  mark(): void {
+    this.undo = []
+  }
+
+  /** What was added since the last mark was rolled back. */
+  rollback(): void {
+    for (const undo of this.undo.reverse()) undo()
+    this.undo = []
+  }
+
+  tidOf(type: string): number | undefined {
+    return this.types.get(type)
+  }
+
+  typeOf(tid: number): string {
+    return this.typeNames.get(tid)!
+  }
+
+  allTypes(): string[] {
+    return [...this.types.keys()]
+  }
+
+  codeOf(pid: number): string | undefined {
+    return this.codes.get(pid)
+  }
+
+  /** The parameters by that code, one for each kind of value that was ever stored. */
+  paramsOf(tid: number, code: string): readonly Param[] {
+    return this.params.get(tid)?.get(code) ?? []
+  }
+
+  /** All parameters of a type that hold references to our own resources. */
+  referencesOf(tid: number): Param[] {
+    const found: Param[] = []
+    for (const params of this.params.get(tid)?.values() ?? [])
+      for (const param of params) if (param.kind === 'reference' && !param.code.includes('$')) found.push(param)
+    return found
+  }
+
+  type(name: string): number {
+    const known = this.types.get(name)
+    if (known !== undefined) return known
+    const { tid } = this.writer.get<{ tid: number }>(sql`INSERT INTO type (name) VALUES (${name}) RETURNING tid`)!
+    this.addType(tid, name)
+    this.undo.push(() => {
+      this.types.delete(name)
+      this.typeNames.delete(tid)
+    })
+    return tid
+  }
+
+  param(tid: number, code: string, kind: Kind): number {
+    const known = this.params.get(tid)?.get(code)
+    if (known) for (const param of known) if (param.kind === kind) return param.pid
+    const { pid } = this.writer.get<{ pid: number }>(
+      sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid`,
+    )!
+    const param = { pid, tid, code, kind }
+    this.addParam(param)
+    this.undo.push(() => {
+      const all = this.params.get(tid)!
+      const rest = all.get(code)!.filter((each) => each !== param)
+      if (rest.length) all.set(code, rest)
+      else all.delete(code)
+    })
+    return pid
+  }
+
+  system(url: string): number {
+    const known = this.systems.get(url)
+    if (known !== undefined) return known
+    const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
+    const { sys } =
+      stored ?? this.writer.get<{ sys: number }>(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys`)!
+    if (url.length <= cachedLengthMax) {
+      this.systems.set(url, sys)
+      if (!stored) this.undo.push(() => this.systems.delete(url))
+    }
+    return sys
+  }
+
+  term(pid: number, value: string | null, sys: number, raw: string | null): number {
+    const cached = (value?.length ?? 0) + (raw?.length ?? 0) <= cachedLengthMax
+    const key = cached ? `${pid} ${sys} ${value?.length ?? ''} ${value}${raw === null ? '' : `+${raw}`}` : ''
+    if (cached) {
+      const known = this.terms.get(key)
+      if (known !== undefined) return known
+    }
+    const stored = this.writer.get<{ term: number }>(
+      sql`SELECT term FROM term WHERE pid = ${pid} AND value IS ${value} AND sys = ${sys} AND raw IS ${raw}`,
+    )
+    const term = stored?.term ?? this.nextTerm++
+    if (!stored)
+      this.writer.run(
+        sql`INSERT INTO term (term, pid, value, sys, raw) VALUES (${term}, ${pid}, ${value}, ${sys}, ${raw})`,
+      )
+    if (cached) this.terms.set(key, term)
+    if (!stored)
+      this.undo.push(() => {
+        if (cached) this.terms.delete(key)
+        this.nextTerm = Math.min(this.nextTerm, term)
+      })
+    return term
+  }
+
+  /** The number of a set of parameters. */
+  shape(pids: number[]): number {
+    const key = pids.join(' ')
+    const known = this.shapes.get(key)
+    if (known !== undefined) return known
+    const stored = this.writer.get<{ sid: number }>(sql`SELECT sid FROM shape WHERE pids = ${key}`)
+    const { sid } =
+      stored ?? this.writer.get<{ sid: number }>(sql`INSERT INTO shape (pids) VALUES (${key}) RETURNING sid`)!
+    this.shapes.set(key, sid)
+    if (!stored) {
+      for (const pid of pids) this.writer.run(sql`INSERT INTO shape_param (pid, sid) VALUES (${pid}, ${sid})`)
+      this.undo.push(() => this.shapes.delete(key))
+    }
+    return sid
+  }
+
+  private addType(tid: number, name: string): void {
+    this.types.set(name, tid)
+    this.typeNames.set(tid, name)
+  }
+
+  private addParam(param: Param): void {
+    this.codes.set(param.pid, param.code)
+    let codes = this.params.get(param.tid)
+    if (!codes) {
+      codes = new Map()
+      this.params.set(param.tid, codes)
+    }
+    codes.set(param.code, [...(codes.get(param.code) ?? []), param])
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Group commit: what waits is applied together and made durable by one write to the disk.
+ *
+ * https://www.sqlite.org/lang_savepoint.html
+ *
+ * Each commit stands in a savepoint of its own, so that one that is refused is rolled back alone. Nobody is answered
+ * before the group is on disk. A large commit lets other work through between its changes; readers have a connection
+ * of their own and never see what is not committed.
+ */
+import type { Commit, Committed } from '../store.js'
+import type { Connection } from './connection.js'
+import { raw } from './sql.js'
+import type { Writer } from './writer.js'
+
+type Waiting = {
+  work: () => Generator<void, unknown>
+  resolve: (value: never) => void
+  reject: (error: unknown) => void
+}
+
+/** How long a large commit works before it lets others have their turn. */
+const sliceMs = 12
+/** A group that has worked so long is made durable before more is taken in. */
+const groupMs = 60
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+const statements = {
+  begin: raw('BEGIN IMMEDIATE'),
+  commit: raw('COMMIT'),
+  rollback: raw('ROLLBACK'),
+  savepoint: raw('SAVEPOINT one'),
+  release: raw('RELEASE one'),
+  undo: raw('ROLLBACK TO one'),
+}
+
+export class Pump {
+  private waiting: Waiting[] = []
+  private running: Promise<void> | undefined
+  private closed = false
+  /** A group was lost, and with it what the writer remembers. */
+  private stale = false
+
+  constructor(
+    private readonly db: Connection,
+    private readonly writer: Writer,
+  ) {}
+
+  commit(commit: Commit): Promise<Committed[]> {
+    return this.run(() => this.writer.apply(commit))
+  }
+
+  /** Any work on the writer, as atomic and as durable as a commit. */
+  run<T>(work: () => Generator<void, T>): Promise<T> {
+    if (this.closed) return Promise.reject(new Error('the store is closed'))
+    return new Promise<T>((resolve, reject) => {
+      this.waiting.push({ work, resolve, reject })
+      this.running ??= this.pump()
+    })
+  }
+
+  /** Waits for what was handed in; nothing is taken after. */
+  async close(): Promise<void> {
+    this.closed = true
+    await this.running
+  }
+
+  private async pump(): Promise<void> {
+    // One turn of the loop, so that requests that arrived together ride together.
+    await turn()
+    while (this.waiting.length) {
+      await this.group()
+      if (this.waiting.length) await turn()
+    }
+    this.running = undefined
+  }
+
+  private async group(): Promise<void> {
+    const settled: (() => void)[] = []
+    const taken: Waiting[] = []
+    try {
+      if (this.stale) this.writer.reload()
+      this.stale = false
+      this.db.run(statements.begin)
+      const start = performance.now()
+      let slice = start
+      for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
+        taken.push(next)
+        const { work, resolve, reject } = next
+        this.db.run(statements.savepoint)
+        try {
+          const steps = work()
+          let step = steps.next()
+          while (!step.done) {
+            if (performance.now() - slice > sliceMs) {
+              await turn()
+              slice = performance.now()
+            }
+            step = steps.next()
+          }
+          const { value } = step
+          this.db.run(statements.release)
+          this.writer.mark()
+          settled.push(() => resolve(value as never))
+        } catch (error) {
+          this.db.run(statements.undo)
+          this.db.run(statements.release)
+          this.writer.rollback()
+          settled.push(() => reject(error))
+        }
+        if (performance.now() - start > groupMs) break
+      }
+      this.db.run(statements.commit)
+    } catch (error) {
+      // The disk is full, or the like: nobody in the group was stored.
+      if (this.db.db.inTransaction) this.db.run(statements.rollback)
+      this.stale = true
+      for (const { reject } of taken.length ? taken : this.waiting.splice(0)) reject(error)
+      return
+    }
+    for (const settle of settled) settle()
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * The tables of the file, and the version of their layout.
+ *
+ * https://www.sqlite.org/withoutrowid.html
+ *
+ * Names that repeat (types, parameters, systems, codes, words) are written once and known by small numbers; a row of an
+ * index is then a few of them. docs/decisions/0002-sqlite-layout.md says why.
+ */
+import type Database from 'better-sqlite3'
+
+export const schemaVersion = 1
+
+const tables = `
+CREATE TABLE type (tid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE param (pid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, code TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (tid, code, kind));
+CREATE TABLE system (sys INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE);
+
+-- A value of a parameter: code and system of a token, a string folded and (where it differs) raw, a URI, a unit.
+CREATE TABLE term (term INTEGER PRIMARY KEY, pid INTEGER NOT NULL, value TEXT, sys INTEGER NOT NULL, raw TEXT);
+CREATE INDEX term_value ON term (pid, value, sys);
+CREATE INDEX term_system ON term (pid, sys);
+
+-- Which parameters a resource has values for: few sets, shared by many.
+CREATE TABLE shape (sid INTEGER PRIMARY KEY, pids TEXT NOT NULL UNIQUE);
+CREATE TABLE shape_param (pid INTEGER NOT NULL, sid INTEGER NOT NULL, PRIMARY KEY (pid, sid)) WITHOUT ROWID;
+
+-- rid is the order of creation. seq and first are places in version; live is 0 for what is deleted, or only referred to.
+CREATE TABLE resource (
+  rid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, id TEXT NOT NULL,
+  seq INTEGER, first INTEGER, live INTEGER NOT NULL, sid INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX resource_id ON resource (tid, id);
+CREATE INDEX resource_live ON resource (tid) WHERE live = 1;
+
+CREATE TABLE version (
+  seq INTEGER PRIMARY KEY, rid INTEGER NOT NULL, tid INTEGER NOT NULL, version INTEGER NOT NULL,
+  updated INTEGER NOT NULL, method INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX version_type ON version (tid, updated);
+-- The first version is found through resource.first, so that a resource that never changes costs no row here.
+CREATE INDEX version_rid ON version (rid, version) WHERE version > 1;
+
+-- All that search knows of one resource, packed: what to take back on an update, sort keys, exact tests.
+CREATE TABLE entry (rid INTEGER PRIMARY KEY, data BLOB NOT NULL);
+
+CREATE TABLE posting (term INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (term, rid)) WITHOUT ROWID;
+CREATE TABLE reference (target INTEGER NOT NULL, pid INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, rid)) WITHOUT ROWID;
+CREATE TABLE interval (series INTEGER NOT NULL, lo NUMERIC NOT NULL, hi NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (series, lo, hi, rid)) WITHOUT ROWID;
+-- What refers to a patient, by date.
+CREATE TABLE timeline (target INTEGER NOT NULL, pid INTEGER NOT NULL, at NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, at, rid)) WITHOUT ROWID;
+CREATE TABLE position (pid INTEGER NOT NULL, latitude REAL NOT NULL, longitude REAL NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (pid, latitude, longitude, rid)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE narrative USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+CREATE VIRTUAL TABLE content USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+
+CREATE TABLE claim (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;
+CREATE INDEX claim_expires ON claim (expires) WHERE expires IS NOT NULL;
+CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;
+CREATE INDEX secret_expires ON secret (expires) WHERE expires IS NOT NULL;
+`
+
+/** Makes the tables in a new file; refuses a file of a later version or of another program. */
+export function migrate(db: Database.Database, path: string): void {
+  const found = Number(db.pragma('user_version', { simple: true }))
+  if (found === schemaVersion) return
+  if (found > schemaVersion)
+    throw new Error(
+      `${path} was written by a newer version of this program (layout ${found}, this one knows ${schemaVersion}): start the newer version, or restore a backup made by this one`,
+    )
+  const others = db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()
+  if (others !== 0) throw new Error(`${path} is a database of another program: choose another path for the store`)
+  db.transaction(() => {
+    db.exec(tables)
+    db.pragma(`user_version = ${schemaVersion}`)
+  }).immediate()
+}

@@ -1,0 +1,39 @@
+/**
+ * SQL as a value: text with placeholders and what is bound to them, so that no value ever stands in the text.
+ *
+ * https://www.sqlite.org/lang_expr.html#varparam
+ */
+
+export type Value = string | number | null | Buffer
+
+export type Sql = { text: string; values: Value[] }
+
+/** A template whose parts are bound as parameters, or spliced in when they are Sql themselves. */
+export function sql(strings: TemplateStringsArray, ...parts: (Sql | Value)[]): Sql {
+  let text = strings[0]!
+  const values: Value[] = []
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]!
+    if (isSql(part)) {
+      text += part.text
+      values.push(...part.values)
+    } else {
+      text += '?'
+      values.push(part)
+    }
+    text += strings[i + 1]!
+  }
+  return { text, values }
+}
+
+const isSql = (part: Sql | Value): part is Sql => typeof part === 'object' && part !== null && 'text' in part
+
+/** Text of our own making: names of tables and columns, keywords. */
+export const raw = (text: string): Sql => ({ text, values: [] })
+
+export function join(parts: Sql[], separator: string): Sql {
+  return { text: parts.map(({ text }) => text).join(separator), values: parts.flatMap(({ values }) => values) }
+}
+
+/** All of the conditions; true when there are none. */
+export const all = (conditions: Sql[]): Sql => (conditions.length ? join(conditions, ' AND ') : raw('1'))

@@ -1,0 +1,327 @@
+/**
+ * Applies one commit inside the transaction of the writer: all that must be decided while nobody else writes.
+ *
+ * https://hl7.org/fhir/R4/http.html#concurrency
+ */
+import { type Ref, splice } from '../../fhir/index.js'
+import {
+  type Claim,
+  type Commit,
+  type Committed,
+  CommitRefused,
+  type Condition,
+  type Put,
+  type Stored,
+} from '../store.js'
+import type { Connection } from './connection.js'
+import type { Dictionary } from './dictionary.js'
+import { type Post, post } from './post.js'
+import { nothingPosted, type Posted, pack, unpack } from './posted.js'
+import { replaceRows, replaceWords } from './rows.js'
+import { sql } from './sql.js'
+import { type Method, methodNumber } from './stored.js'
+
+/** Resources that record what was done: what they refer to may go, or never have been there. */
+const exempt = new Set(['AuditEvent', 'Provenance'])
+
+/** What is known of a resource before the change. `seq` is absent for one that is only referred to. */
+type Current = {
+  rid: number
+  seq: number | null
+  live: boolean
+  version: number
+  updated: number
+}
+
+type Planned = { change: Commit['changes'][number]; current: Current | undefined; rid: number }
+
+export type Finder = (condition: Condition, limit: number) => string[]
+
+export class Writer {
+  private nextRid = 1
+  private nextSeq = 1
+  private updated = 0
+  private saved: [number, number, number] = [1, 1, 0]
+
+  constructor(
+    private readonly db: Connection,
+    private readonly dictionary: Dictionary,
+    private readonly find: Finder,
+    private readonly clock: () => number,
+    private readonly dateParam: (type: string) => string | undefined,
+  ) {
+    this.read()
+  }
+
+  /** A whole group was lost: what is known of the file is read again. */
+  reload(): void {
+    this.dictionary.reload()
+    this.read()
+  }
+
+  private read(): void {
+    const { rid, seq } = this.db.get<{ rid: number; seq: number }>(
+      sql`SELECT (SELECT coalesce(max(rid), 0) + 1 FROM resource) AS rid, (SELECT coalesce(max(seq), 0) + 1 FROM version) AS seq`,
+    )!
+    this.nextRid = rid
+    this.nextSeq = seq
+    this.updated =
+      this.db.get<{ updated: number }>(sql`SELECT updated FROM version ORDER BY seq DESC LIMIT 1`)?.updated ?? 0
+    this.saved = [rid, seq, this.updated]
+  }
+
+  /** What was applied since the last mark stays. */
+  mark(): void {
+    this.saved = [this.nextRid, this.nextSeq, this.updated]
+    this.dictionary.mark()
+  }
+
+  /** What was applied since the last mark was rolled back. */
+  rollback(): void {
+    ;[this.nextRid, this.nextSeq, this.updated] = this.saved
+    this.dictionary.rollback()
+  }
+
+  /** Yields between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
+  *apply(commit: Commit): Generator<void, Committed[]> {
+    const now = Math.max(this.clock(), this.updated)
+    commit.claims?.forEach((claim, index) => this.claim(claim, index, now))
+    commit.conditions?.forEach((condition, index) => this.verify(condition, index))
+    const rids = new Map<string, number>()
+    const planned = commit.changes.map((change, index) => this.expect(change, index, rids))
+    if (commit.integrity) this.refuseDangling(planned, rids)
+    this.updated = now
+    const committed: Committed[] = []
+    for (const each of planned) {
+      committed.push(each.change.op === 'put' ? this.put(each, each.change, rids, now) : this.delete(each, now))
+      yield
+    }
+    if (commit.integrity) planned.forEach((each, index) => this.refuseReferred(each, index))
+    return committed
+  }
+
+  private claim({ key, value, expires }: Claim, index: number, now: number): void {
+    const held = this.db.get<{ value: string; expires: number | null }>(
+      sql`SELECT value, expires FROM claim WHERE key = ${key}`,
+    )
+    if (held && (held.expires === null || held.expires > now))
+      throw new CommitRefused({ kind: 'claim', index, value: held.value })
+    // A few of those that are over are swept with each new one, so that the table never grows without bound.
+    this.db.run(sql`DELETE FROM claim WHERE key IN (SELECT key FROM claim WHERE expires <= ${now} LIMIT 4)`)
+    this.db.run(sql`INSERT INTO claim (key, value, expires) VALUES (${key}, ${value}, ${expires ?? null})`)
+  }
+
+  private verify(condition: Condition, index: number): void {
+    const found = this.find(condition, Math.max(2, condition.ids.length + 1))
+    if (found.length !== condition.ids.length || !condition.ids.every((id) => found.includes(id)))
+      throw new CommitRefused({ kind: 'condition', index })
+  }
+
+  /** Finds the resource, refuses what was not expected, and gives a new resource its number. */
+  private expect(change: Commit['changes'][number], index: number, rids: Map<string, number>): Planned {
+    const { type, id, expect } = change
+    const current = this.current(change)
+    const live = current?.live ?? false
+    if (expect?.exists === true && !live)
+      throw new CommitRefused({ kind: 'absent', index, deleted: current?.seq != null })
+    if (expect?.exists === false && live) throw new CommitRefused({ kind: 'exists', index, deleted: false })
+    if (expect?.version !== undefined && (current?.seq == null || current.version !== expect.version))
+      throw new CommitRefused({ kind: 'version', index, current: current?.seq == null ? undefined : current.version })
+    const key = `${type}/${id}`
+    if (rids.has(key)) throw new Error(`${type} is named twice in one commit`)
+    // What was only referred to gets its place in the order of creation now, and takes the references along.
+    const rid = change.op === 'put' && current?.seq == null ? this.nextRid++ : (current?.rid ?? 0)
+    rids.set(key, rid)
+    return { change, current, rid }
+  }
+
+  private current({ type, id }: Ref): Current | undefined {
+    const tid = this.dictionary.tidOf(type)
+    if (tid === undefined) return undefined
+    const row = this.db.get<{ rid: number; seq: number | null; live: number; version: number; updated: number }>(
+      sql`SELECT r.rid, r.seq, r.live, v.version, v.updated FROM resource r LEFT JOIN version v ON v.seq = r.seq
+          WHERE r.tid = ${tid} AND r.id = ${id}`,
+    )
+    return row && { ...row, live: row.live === 1 }
+  }
+
+  private refuseDangling(planned: readonly Planned[], rids: Map<string, number>): void {
+    const there = new Map(planned.map(({ change }) => [`${change.type}/${change.id}`, change.op === 'put']))
+    planned.forEach(({ change }, index) => {
+      if (change.op !== 'put' || exempt.has(change.type)) return
+      for (const ref of change.references) {
+        const key = `${ref.type}/${ref.id}`
+        if (!there.has(key)) {
+          const row = this.rowOf(ref)
+          there.set(key, row?.live === 1)
+          if (row) rids.set(key, row.rid)
+        }
+        if (!there.get(key)) throw new CommitRefused({ kind: 'dangling', index, ref: { type: ref.type, id: ref.id } })
+      }
+    })
+  }
+
+  private rowOf({ type, id }: Ref): { rid: number; live: number } | undefined {
+    const tid = this.dictionary.tidOf(type)
+    if (tid === undefined) return undefined
+    return this.db.get(sql`SELECT rid, live FROM resource WHERE tid = ${tid} AND id = ${id}`)
+  }
+
+  /** The number of a resource referred to; one that is not there gets a row that says so. */
+  private ridOf(ref: Ref, rids: Map<string, number>): number {
+    const key = `${ref.type}/${ref.id}`
+    const known = rids.get(key)
+    if (known) return known
+    const row = this.rowOf(ref)
+    const rid = row?.rid ?? this.nextRid++
+    if (!row) this.insert(rid, ref, null, 0)
+    rids.set(key, rid)
+    return rid
+  }
+
+  private insert(rid: number, { type, id }: Ref, seq: number | null, shape: number): void {
+    this.db.run(
+      sql`INSERT INTO resource (rid, tid, id, seq, first, live, sid)
+          VALUES (${rid}, ${this.dictionary.type(type)}, ${id}, ${seq}, ${seq}, ${seq === null ? 0 : 1}, ${shape})`,
+    )
+  }
+
+  private put({ current, rid }: Planned, put: Put, rids: Map<string, number>, now: number): Committed {
+    const { type, id, method } = put
+    if (current?.seq != null && current.live) {
+      const body = this.body(current.seq)
+      if (splice(put.serialized, current.version, current.updated).equals(body.body))
+        return {
+          stored: { type, id, version: current.version, updated: current.updated, deleted: false, ...body },
+          outcome: 'unchanged',
+        }
+    }
+    const version = (current?.version ?? 0) + 1
+    const stored: Stored = {
+      type,
+      id,
+      version,
+      updated: now,
+      deleted: false,
+      method,
+      body: splice(put.serialized, version, now),
+    }
+    const seq = this.addVersion(rid, stored)
+    if (current && current.seq === null) this.moveReferences(current.rid, rid)
+    const { posted, shape, words } = this.postOf(put, rids)
+    if (current?.seq == null) this.insert(rid, put, seq, shape)
+    else this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 1, sid = ${shape} WHERE rid = ${rid}`)
+    this.replace(rid, current?.live ? this.posted(rid) : undefined, posted, words)
+    return { stored, outcome: current?.live ? 'updated' : 'created' }
+  }
+
+  private replace(rid: number, before: Posted | undefined, posted: Posted, words: Post['words']): void {
+    replaceRows(this.db, rid, before, posted)
+    replaceWords(this.db, rid, this.textParam, before, posted, words)
+    this.db.run(sql`INSERT OR REPLACE INTO entry (rid, data) VALUES (${rid}, ${pack(posted)})`)
+  }
+
+  private delete({ change: { type, id }, current, rid }: Planned, now: number): Committed {
+    if (!current?.live)
+      return {
+        stored: {
+          type,
+          id,
+          version: current?.seq == null ? 0 : current.version,
+          updated: current?.seq == null ? now : current.updated,
+          deleted: true,
+          method: 'DELETE',
+          body: Buffer.alloc(0),
+        },
+        outcome: 'unchanged',
+      }
+    const stored: Stored = {
+      type,
+      id,
+      version: current.version + 1,
+      updated: now,
+      deleted: true,
+      method: 'DELETE',
+      body: Buffer.alloc(0),
+    }
+    const seq = this.addVersion(rid, stored)
+    const before = this.posted(rid)
+    replaceRows(this.db, rid, before, nothingPosted)
+    replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
+    this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
+    this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
+    return { stored, outcome: 'deleted' }
+  }
+
+  private body(seq: number): { method: Method; body: Buffer } {
+    const { method, body } = this.db.get<{ method: number; body: Buffer }>(
+      sql`SELECT method, body FROM version WHERE seq = ${seq}`,
+    )!
+    return { method: methodNumber.from(method), body }
+  }
+
+  private addVersion(rid: number, { type, version, updated, method, body }: Stored): number {
+    const seq = this.nextSeq++
+    this.db.run(
+      sql`INSERT INTO version (seq, rid, tid, version, updated, method, body)
+          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${methodNumber.of(method)}, ${body})`,
+    )
+    return seq
+  }
+
+  postOf({ type, entries, references }: Pick<Put, 'type' | 'entries' | 'references'>, rids: Map<string, number>): Post {
+    const dateParam = this.dateParam(type)
+    return post(
+      { tid: this.dictionary.type(type), entries, references, ridOf: (ref) => this.ridOf(ref, rids), dateParam },
+      this.dictionary,
+    )
+  }
+
+  private readonly textParam = (pid: number): '_text' | '_content' =>
+    this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+
+  private posted(rid: number) {
+    return unpack(this.db.get<{ data: Buffer }>(sql`SELECT data FROM entry WHERE rid = ${rid}`)!.data)
+  }
+
+  /** A resource that was referred to before it came: its place is taken in the order of creation. */
+  private moveReferences(from: number, to: number): void {
+    const referring = this.db.all<{ rid: number }>(sql`SELECT DISTINCT rid FROM reference WHERE target = ${from}`)
+    for (const { rid } of referring) {
+      const before = this.posted(rid)
+      const after = {
+        ...before,
+        targets: before.targets.map((each) => (each.target === from ? { ...each, target: to } : each)),
+        composites: before.composites.map((composite) => ({
+          ...composite,
+          components: composite.components.map((values) =>
+            values.map((value) => (value.kind === 'target' && value.target === from ? { ...value, target: to } : value)),
+          ),
+        })),
+        timeline: before.timeline && {
+          ...before.timeline,
+          targets: before.timeline.targets.map((target) => (target === from ? to : target)),
+        },
+      }
+      replaceRows(this.db, rid, before, after)
+      this.db.run(sql`UPDATE entry SET data = ${pack(after)} WHERE rid = ${rid}`)
+    }
+    this.db.run(sql`DELETE FROM resource WHERE rid = ${from}`)
+  }
+
+  private refuseReferred({ change, current, rid }: Planned, index: number): void {
+    if (change.op !== 'delete' || !current?.live) return
+    const exemptTypes = [...exempt].flatMap((type) => this.dictionary.tidOf(type) ?? [])
+    const by = this.db.get<{ tid: number; id: string }>(
+      sql`SELECT r.tid, r.id FROM reference f CROSS JOIN resource r ON r.rid = f.rid
+          WHERE f.target = ${rid} AND f.rid <> ${rid}
+            AND r.tid NOT IN (SELECT value FROM json_each(${JSON.stringify(exemptTypes)})) LIMIT 1`,
+    )
+    if (by)
+      throw new CommitRefused({
+        kind: 'referred',
+        index,
+        by: { type: this.dictionary.typeOf(by.tid), id: by.id },
+      })
+  }
+}

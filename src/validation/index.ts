@@ -1,0 +1,3 @@
+export { invariantIssues } from './invariants.js'
+export { refuseInvalid, structureIssues, warmUp } from './structure.js'
+export { validate } from './validate.js'

@@ -1,0 +1,210 @@
+/**
+ * The invariants of the base specification: FHIRPath expressions that must hold at the elements which carry them.
+ *
+ * https://hl7.org/fhir/R4/conformance-rules.html#constraints
+ *
+ * An invariant is violated where its expression is false. Empty means that it could not be decided (two dates of
+ * different precision, two quantities in different units) and is no violation. Invariants that structure.ts decides
+ * already are not asked again.
+ */
+import fhirpath from 'fhirpath'
+import r4 from 'fhirpath/fhir-context/r4'
+import {
+  Decimal,
+  type Invariant,
+  type Issue,
+  isObject,
+  isResourceType,
+  type Json,
+  type JsonObject,
+  typeDefinition,
+} from '../fhir/index.js'
+import { brokenInvariants, type Scope } from './broken-invariants.js'
+import { collect, type Findings } from './findings.js'
+import { type Row, shapeOf } from './shape.js'
+
+/** Violated invariants of a resource, its contained resources and its entries; those of best practice are warnings. */
+export function invariantIssues(resource: Json): Issue[] {
+  return collect((findings) => {
+    for (const _ of checkInvariants(resource, findings));
+  })
+}
+
+/** The same in steps, one for each element, so that a long check can let others go first. */
+export function* checkInvariants(resource: Json, findings: Findings): Generator<void> {
+  if (!isObject(resource)) return
+  const root = computable(resource) as JsonObject
+  findings.enter(String(root['resourceType']))
+  yield* new Invariants(findings).resource({ resource: root, rootResource: root })
+  findings.leave()
+}
+
+/** `test` is false where the invariant is violated. */
+type Rule = Invariant & { test(element: Json, scope: Scope): unknown }
+
+class Invariants {
+  constructor(private readonly findings: Findings) {}
+
+  *resource(scope: Scope): Generator<void> {
+    const { resourceType } = scope.resource
+    if (typeof resourceType === 'string' && isResourceType(resourceType))
+      yield* this.element(resourceType, scope.resource, scope)
+  }
+
+  private *element(type: string, element: JsonObject, scope: Scope): Generator<void> {
+    const rules = rulesOf(type)
+    if (rules.length > 0) yield this.test(rules, element, scope)
+    const { rows } = shapeOf(type)
+    for (const key in element) {
+      const row = rows.get(key)
+      if (!row || row.sibling) continue
+      const { findings } = this
+      const own = row.invariants ? rulesAt(`${type}.${row.element}`, row) : []
+      const value = element[key]!
+      const isList = Array.isArray(value)
+      const items: Json[] = isList ? value : [value]
+      findings.enter(row.element)
+      for (let i = 0; i < items.length; i++) {
+        const item = items[i]!
+        if (isList) findings.enter(i)
+        if (own.length > 0 && item !== null) yield this.test(own, item, scope)
+        if (isObject(item)) {
+          if (row.content === 'complex') yield* this.element(row.type, item, scope)
+          else if (row.content === 'resource') yield* this.resource(inner(row.element, item, scope))
+        }
+        if (isList) findings.leave()
+      }
+      findings.leave()
+    }
+  }
+
+  private test(rules: Rule[], element: Json, scope: Scope): void {
+    for (const { key, severity, human, test } of rules) {
+      const result = attempt(() => test(element, scope))
+      if (result === undecided)
+        this.findings.report('information', 'incomplete', `the invariant ${key} could not be evaluated here`)
+      else if (result === false) this.findings.report(severity, 'invariant', `${human} (${key})`)
+    }
+  }
+}
+
+function inner(element: string, resource: JsonObject, { rootResource, bundle }: Scope): Scope {
+  if (element === 'contained') return { resource, rootResource, ...(bundle && { bundle }) }
+  return {
+    resource,
+    rootResource: resource,
+    ...(rootResource['resourceType'] === 'Bundle' && { bundle: rootResource }),
+  }
+}
+
+const undecided = Symbol('undecided')
+
+/** The library throws where an expression does not fit the data; that is no fault of the client's. */
+function attempt(test: () => unknown): unknown {
+  try {
+    return test()
+  } catch {
+    return undecided
+  }
+}
+
+const byType = new Map<string, Rule[]>()
+const byElement = new Map<string, Rule[]>()
+
+/** The rules of a type and of the types it is derived from. */
+function rulesOf(type: string): Rule[] {
+  let rules = byType.get(type)
+  if (!rules) {
+    rules = []
+    for (let name: string | undefined = type; name !== undefined; name = typeDefinition(name)?.base)
+      rules.push(...compiled(typeDefinition(name)?.invariants ?? [], type))
+    byType.set(type, rules)
+  }
+  return rules
+}
+
+function rulesAt(path: string, { type, invariants = [] }: Row): Rule[] {
+  const base = typeDefinition(type)?.kind === 'primitive' ? path : type
+  const key = `${path}:${type}`
+  let rules = byElement.get(key)
+  if (!rules) {
+    rules = compiled(invariants, base)
+    byElement.set(key, rules)
+  }
+  return rules
+}
+
+/** Decided by the structural check, which needs no FHIRPath for them. */
+const structural = new Set(['ele-1', 'ext-1', 'dom-2', 'ref-1', 'txt-1', 'txt-2'])
+
+function compiled(invariants: Invariant[], base: string): Rule[] {
+  return invariants
+    .filter(({ key }) => !structural.has(key))
+    .flatMap((invariant) => {
+      const broken = brokenInvariants[invariant.key]
+      if (broken && !broken.instead) return []
+      if (typeof broken?.instead === 'function') return [{ ...invariant, test: broken.instead }]
+      return [{ ...invariant, test: expressionTest(base, broken?.instead ?? invariant.expression) }]
+    })
+}
+
+/** Compiled when first asked for: most types are never met. */
+function expressionTest(base: string, expression: string): Rule['test'] {
+  let evaluate: ReturnType<typeof compile> | undefined
+  return (element, { bundle, ...scope }) => {
+    evaluate ??= compile(base, expression)
+    resolvable = { rootResource: scope.rootResource, ...(bundle && { bundle }) }
+    const result: unknown = evaluate(typeof element === 'number' ? decimal(String(element)) : element, scope)
+    return Array.isArray(result) && result.length === 1 ? result[0] : undefined
+  }
+}
+
+const decimal = (text: string) => fhirpath.FP_Decimal.getDecimal(text)
+
+const compile = (base: string, expression: string) =>
+  fhirpath.compile({ base, expression }, r4, {
+    // trace() prints to the console, where patient data must never appear.
+    traceFn: () => undefined,
+    userInvocationTable: { resolve: { fn: (references: unknown[]) => references.flatMap(resolved), arity: { 0: [] } } },
+  })
+
+/** A resource as the library's typed node, so that ofType() knows it. */
+const node = fhirpath.compile('$this', r4, { resolveInternalTypes: false })
+
+/** Where resolve() looks, set before each evaluation; the library hands nothing to functions of ours. */
+let resolvable: Omit<Scope, 'resource'> | undefined
+
+/** Contained resources and those of the same Bundle; others are not at hand, and what cannot be resolved is empty. */
+function resolved(value: unknown): unknown[] {
+  const reference = typeof value === 'string' ? value : (value as { reference?: unknown } | null)?.reference
+  if (typeof reference !== 'string' || !resolvable) return []
+  const found = reference.startsWith('#')
+    ? objectsIn(resolvable.rootResource['contained']).find(({ id }) => reference === `#${id}`)
+    : objectsIn(resolvable.bundle?.['entry'])
+        .filter(
+          ({ fullUrl }) => fullUrl === reference || (typeof fullUrl === 'string' && fullUrl.endsWith(`/${reference}`)),
+        )
+        .map(({ resource }) => resource ?? null)
+        .find(isObject)
+  return found ? node(found) : []
+}
+
+const objectsIn = (value: Json | undefined): JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
+
+/** The tree with the numbers the library computes with; the same tree where nothing has to be changed. */
+function computable(value: Json): unknown {
+  if (value instanceof Decimal) return decimal(value.text)
+  if (Array.isArray(value)) {
+    const items = value.map(computable)
+    return items.some((item, i) => item !== value[i]) ? items : value
+  }
+  if (!isObject(value)) return value
+  let copy: Record<string, unknown> | undefined
+  for (const key in value) {
+    const member = computable(value[key]!)
+    if (member === value[key]) continue
+    copy ??= { ...value }
+    copy[key] = member
+  }
+  return copy ?? value
+}
