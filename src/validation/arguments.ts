@@ -6,7 +6,8 @@
  * The definition becomes a JSON Schema of the arguments grouped by name, which ajv compiles once and reports all
  * violations of. The values themselves are checked by structureIssues, as in any resource.
  */
-import { Ajv, type ErrorObject, type SchemaObject, type ValidateFunction } from 'ajv'
+import { createRequire } from 'node:module'
+import type { Ajv, ErrorObject, SchemaObject, ValidateFunction } from 'ajv'
 import {
   type Issue,
   isObject,
@@ -68,8 +69,17 @@ function byName(given: Argument[]): ByName {
   return grouped
 }
 
-const ajv = new Ajv({ allErrors: true, verbose: true })
-ajv.addKeyword({ keyword: 'takes', schemaType: 'string', validate: fits, errors: false })
+let loaded: Ajv | undefined
+
+/** Loading takes some 50 ms, which a server that starts need not spend. */
+function ajv(): Ajv {
+  if (!loaded) {
+    const library: typeof import('ajv') = createRequire(import.meta.url)('ajv')
+    loaded = new library.Ajv({ allErrors: true, verbose: true })
+    loaded.addKeyword({ keyword: 'takes', schemaType: 'string', validate: fits, errors: false })
+  }
+  return loaded
+}
 
 /** Clients write a code as valueString and a canonical as valueUri: any primitive of the same JSON type will do. */
 function fits(taken: string, { type, resource, part }: Argument): boolean {
@@ -85,7 +95,7 @@ const validators = new WeakMap<OperationDefinition, ValidateFunction>()
 function validatorOf(operation: OperationDefinition): ValidateFunction {
   let validator = validators.get(operation)
   if (!validator) {
-    validator = ajv.compile(schemaOf(operation.parameter.filter(({ use }) => use === 'in')))
+    validator = ajv().compile(schemaOf(operation.parameter.filter(({ use }) => use === 'in')))
     validators.set(operation, validator)
   }
   return validator
