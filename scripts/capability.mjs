@@ -40,7 +40,6 @@ const inWords = [
   { name: '_has', type: 'string' },
   { name: '_list', type: 'string' },
   { name: '_type', type: 'token' },
-  { name: '_filter', definition: 'http://hl7.org/fhir/SearchParameter/filter', type: 'string' },
 ]
 
 const statement = {
