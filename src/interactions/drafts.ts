@@ -35,7 +35,10 @@ export class Drafts<T extends Draft> {
     // Criteria are nearly always an identifier: looking it up keeps a transaction of thousands linear.
     const token = tokenOf(where)
     const candidates = token === undefined ? all : (byToken.get(token) ?? [])
-    return candidates.filter(({ draft, entries }) => match(draft, entries, where)).map(({ draft }) => draft)
+    const updated = this.context.clock()
+    return candidates
+      .filter(({ draft, entries }) => match({ type, id: draft.id, updated, entries }, where))
+      .map(({ draft }) => draft)
   }
 
   private shelf(type: string, drafts: T[]): Shelf<T> {
