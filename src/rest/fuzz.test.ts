@@ -139,7 +139,19 @@ const names = [
   ],
   ...['_text', '_content', '_explain', '_tag', '_profile', 'name', 'name:exact', 'name:nothing', 'identifier:of-type'],
   ...['birthdate', 'subject:Patient.name', 'subject.name', 'code:in', 'code:below', 'near', 'value-quantity', 'mode'],
-  ...['code-value-quantity', 'url:above', 'start', 'end', 'resource', ...nasty.slice(0, 8)],
+  ...[
+    'code-value-quantity',
+    'url:above',
+    'start',
+    'end',
+    'resource',
+    ...nasty.slice(0, 8),
+    '__proto__',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    'valueOf',
+  ],
 ]
 
 const encode = (text: string) => encodeURIComponent(text.replace(/\p{Surrogate}/gu, '?'))
@@ -181,7 +193,7 @@ const headers = fc
       header('if-none-match', ['W/"1"', '*', ',,,']),
       header('if-modified-since', ['never', 'Tue, 01 Jan 2030 00:00:00 GMT']),
       header('if-none-exist', ['', '?', 'name=x', 'identifier=|', '_count=1', 'nothing=1', '%', 'name:missing=maybe']),
-      header('content-encoding', ['gzip', 'br', 'identity', 'zip']),
+      header('content-encoding', ['gzip', 'br', 'identity', 'zip', 'constructor']),
       header('accept-encoding', ['gzip', 'br', '*', ';q=']),
       header('idempotency-key', ['k', '', 'x'.repeat(300)]),
       header('x-security-context', ['Patient/1', 'x']),
