@@ -20,6 +20,10 @@ const needsPatient = (code: string): Broken => ({
 })
 
 export const brokenInvariants: Record<string, Broken> = {
+  'bdl-8': {
+    reason: 'is empty, not true, of an entry without a fullUrl',
+    instead: "fullUrl.empty() or fullUrl.contains('/_history/').not()",
+  },
   'con-3': {
     reason: 'compares a CodeableConcept with a string, so that it warns of every condition that has a category',
     instead:

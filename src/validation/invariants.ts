@@ -3,9 +3,9 @@
  *
  * https://hl7.org/fhir/R4/conformance-rules.html#constraints
  *
- * An invariant is violated where its expression is false. Empty means that it could not be decided (two dates of
- * different precision, two quantities in different units) and is no violation. Invariants that structure.ts decides
- * already are not asked again.
+ * An invariant must be true. One that is empty is violated too, except where the expression compares by order (dates
+ * of different precision, quantities in different units cannot be) and in best practice, whose expressions forget
+ * that what they look at may be absent. Invariants that structure.ts decides already are not asked again.
  */
 import fhirpath from 'fhirpath'
 import r4 from 'fhirpath/fhir-context/r4'
@@ -140,22 +140,22 @@ const structural = new Set(['ele-1', 'ext-1', 'dom-2', 'ref-1', 'txt-1', 'txt-2'
 function compiled(invariants: Invariant[], base: string): Rule[] {
   return invariants
     .filter(({ key }) => !structural.has(key))
-    .flatMap((invariant) => {
-      const broken = brokenInvariants[invariant.key]
-      if (broken && !broken.instead) return []
-      if (typeof broken?.instead === 'function') return [{ ...invariant, test: broken.instead }]
-      return [{ ...invariant, test: expressionTest(base, broken?.instead ?? invariant.expression) }]
+    .map((invariant) => {
+      const instead = brokenInvariants[invariant.key]?.instead ?? invariant.expression
+      if (typeof instead === 'function') return { ...invariant, test: instead }
+      const whenEmpty = invariant.severity === 'warning' || /[<>]/.test(instead)
+      return { ...invariant, test: expressionTest(base, instead, whenEmpty) }
     })
 }
 
 /** Compiled when first asked for: most types are never met. */
-function expressionTest(base: string, expression: string): Rule['test'] {
+function expressionTest(base: string, expression: string, whenEmpty: boolean): Rule['test'] {
   let evaluate: ReturnType<typeof compile> | undefined
   return (element, { bundle, ...scope }) => {
     evaluate ??= compile(base, expression)
     resolvable = { rootResource: scope.rootResource, ...(bundle && { bundle }) }
     const result: unknown = evaluate(typeof element === 'number' ? decimal(String(element)) : element, scope)
-    return Array.isArray(result) && result.length === 1 ? result[0] : undefined
+    return Array.isArray(result) && result.length === 1 ? result[0] : whenEmpty
   }
 }
 
