@@ -46,7 +46,7 @@ export async function readBody(request: IncomingMessage, bodyMax: number): Promi
   try {
     return await decode(sent, { maxOutputLength: bodyMax })
   } catch (cause) {
-    if (cause instanceof RangeError) throw overLimit(bodyMax)
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw overLimit(bodyMax)
     throw invalid('The body is not what its Content-Encoding says', undefined, { cause })
   }
 }

@@ -32,13 +32,18 @@ const statementsMax = 400
 export class Connection {
   private readonly statements = new Map<string, Database.Statement>()
 
+  /** Is told every statement that reads, while set. */
+  trace: ((query: Sql) => void) | undefined
+
   constructor(readonly db: Database.Database) {}
 
   all<T = Row>(query: Sql): T[] {
+    this.trace?.(query)
     return this.prepare(query.text).all(...query.values) as T[]
   }
 
   get<T = Row>(query: Sql): T | undefined {
+    this.trace?.(query)
     return this.prepare(query.text).get(...query.values) as T | undefined
   }
 

@@ -45,8 +45,8 @@ CREATE TABLE entry (rid INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 CREATE TABLE posting (term INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (term, rid)) WITHOUT ROWID;
 CREATE TABLE reference (target INTEGER NOT NULL, pid INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, rid)) WITHOUT ROWID;
-CREATE TABLE interval (series INTEGER NOT NULL, lo NUMERIC NOT NULL, hi NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (series, lo, hi, rid)) WITHOUT ROWID;
--- What refers to a patient, by date.
+CREATE TABLE interval (series INTEGER NOT NULL, hi NUMERIC NOT NULL, lo NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (series, hi, lo, rid)) WITHOUT ROWID;
+-- What refers to a patient, by its latest date.
 CREATE TABLE timeline (target INTEGER NOT NULL, pid INTEGER NOT NULL, at NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, at, rid)) WITHOUT ROWID;
 CREATE TABLE position (pid INTEGER NOT NULL, latitude REAL NOT NULL, longitude REAL NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (pid, latitude, longitude, rid)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE narrative USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');

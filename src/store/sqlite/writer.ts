@@ -4,11 +4,12 @@
  * https://hl7.org/fhir/R4/http.html#concurrency
  */
 import { type Ref, splice } from '../../fhir/index.js'
+import type { IndexEntry } from '../../search/index.js'
 import {
   type Claim,
   type Commit,
-  type Committed,
   CommitRefused,
+  type Committed,
   type Condition,
   type Put,
   type Stored,
@@ -20,6 +21,7 @@ import { nothingPosted, type Posted, pack, unpack } from './posted.js'
 import { replaceRows, replaceWords } from './rows.js'
 import { sql } from './sql.js'
 import { type Method, methodNumber } from './stored.js'
+import { dateParam } from './timeline.js'
 
 /** Resources that record what was done: what they refer to may go, or never have been there. */
 const exempt = new Set(['AuditEvent', 'Provenance'])
@@ -48,7 +50,6 @@ export class Writer {
     private readonly dictionary: Dictionary,
     private readonly find: Finder,
     private readonly clock: () => number,
-    private readonly dateParam: (type: string) => string | undefined,
   ) {
     this.read()
   }
@@ -85,8 +86,8 @@ export class Writer {
   /** Yields between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
   *apply(commit: Commit): Generator<void, Committed[]> {
     const now = Math.max(this.clock(), this.updated)
-    commit.claims?.forEach((claim, index) => this.claim(claim, index, now))
-    commit.conditions?.forEach((condition, index) => this.verify(condition, index))
+    for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
+    for (const [index, condition] of (commit.conditions ?? []).entries()) this.verify(condition, index)
     const rids = new Map<string, number>()
     const planned = commit.changes.map((change, index) => this.expect(change, index, rids))
     if (commit.integrity) this.refuseDangling(planned, rids)
@@ -96,7 +97,7 @@ export class Writer {
       committed.push(each.change.op === 'put' ? this.put(each, each.change, rids, now) : this.delete(each, now))
       yield
     }
-    if (commit.integrity) planned.forEach((each, index) => this.refuseReferred(each, index))
+    if (commit.integrity) for (const [index, each] of planned.entries()) this.refuseReferred(each, index)
     return committed
   }
 
@@ -269,12 +270,31 @@ export class Writer {
     return seq
   }
 
-  postOf({ type, entries, references }: Pick<Put, 'type' | 'entries' | 'references'>, rids: Map<string, number>): Post {
-    const dateParam = this.dateParam(type)
+  private postOf({ type, entries, references }: Put, rids: Map<string, number>): Post {
+    const ridOf = (ref: Ref) => this.ridOf(ref, rids)
+    const referred = references.map(ridOf)
     return post(
-      { tid: this.dictionary.type(type), entries, references, ridOf: (ref) => this.ridOf(ref, rids), dateParam },
+      { tid: this.dictionary.type(type), entries, referred, ridOf, dateParam: dateParam(type) },
       this.dictionary,
     )
+  }
+
+  /** Gives a current resource other entries; what it refers to stays known whether or not a parameter finds it. */
+  reindex(rid: number, type: string, entries: readonly IndexEntry[]): void {
+    const rids = new Map<string, number>()
+    const before = this.posted(rid)
+    const { posted, shape, words } = post(
+      {
+        tid: this.dictionary.type(type),
+        entries,
+        referred: before.targets.map(({ target }) => target),
+        ridOf: (ref) => this.ridOf(ref, rids),
+        dateParam: dateParam(type),
+      },
+      this.dictionary,
+    )
+    this.db.run(sql`UPDATE resource SET sid = ${shape} WHERE rid = ${rid} AND sid <> ${shape}`)
+    this.replace(rid, before, posted, words)
   }
 
   private readonly textParam = (pid: number): '_text' | '_content' =>
@@ -295,7 +315,9 @@ export class Writer {
         composites: before.composites.map((composite) => ({
           ...composite,
           components: composite.components.map((values) =>
-            values.map((value) => (value.kind === 'target' && value.target === from ? { ...value, target: to } : value)),
+            values.map((value) =>
+              value.kind === 'target' && value.target === from ? { ...value, target: to } : value,
+            ),
           ),
         })),
         timeline: before.timeline && {
