@@ -366,7 +366,7 @@ test('%resource is the resource at hand, also in an entry', () => {
   expect(keysOf({ resourceType: 'Bundle', type: 'collection', entry: [{ resource }] })).toContain('obs-7')
 })
 
-test('resolve() finds what is in the same Bundle', () => {
+test('a reference may be to what is in the same Bundle', () => {
   const entry = (resource: JsonObject, fullUrl: string): JsonObject => ({ fullUrl, resource })
   const bundle = (member: string): JsonObject => ({
     resourceType: 'Bundle',
@@ -385,6 +385,8 @@ test('resolve() finds what is in the same Bundle', () => {
   })
   expect(keysOf(bundle('Practitioner/p'))).not.toContain('ctm-1')
   expect(keysOf(bundle('urn:uuid:3'))).toContain('ctm-1')
+  expect(keysOf(bundle('urn:uuid:4'))).not.toContain('ctm-1')
+  expect(keysOf(bundle('Patient/elsewhere'))).toContain('ctm-1')
   expect(keysOf(bundle('Practitioner/elsewhere'))).not.toContain('ctm-1')
 })
 
