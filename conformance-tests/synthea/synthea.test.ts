@@ -4,6 +4,7 @@
  * https://synthetichealth.github.io/synthea/
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import type {
   Bundle,
@@ -27,12 +28,12 @@ is('six Synthea bundles (../shared/data/synthea)', () => {
 
   beforeAll(async () => {
     const names = readdirSync(folder)
-      .filter((name) => name.endsWith('.json'))
+      .filter((name) => name.endsWith('.json.gz'))
       .sort()
     const bundles = [
       ...names.filter((name) => name.startsWith('0-')),
       ...names.filter((name) => !name.startsWith('0-')).slice(0, 4),
-    ].map((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Bundle)
+    ].map((name) => JSON.parse(gunzipSync(readFileSync(new URL(name, folder))).toString()) as Bundle)
     for (const each of bundles) {
       const answer = await post('', each)
       expect([answer.status, answer.status === 200 ? '' : answer.text.slice(0, 2000)]).toEqual([200, ''])

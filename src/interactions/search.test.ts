@@ -77,7 +77,7 @@ describe('search', () => {
   test('a search too long for a link is paged all the same', async () => {
     const ids = []
     for (let i = 0; i < 3; i++) ids.push((await create(context, patient())).stored.id)
-    const noise = Array.from({ length: 2000 }, () => Math.random().toString(36).slice(2))
+    const noise = Array.from({ length: 990 }, () => Math.random().toString(36).slice(2))
     const parameters: [string, string][] = [
       ['_id', [...ids, ...noise].join(',')],
       ['_count', '2'],

@@ -20,11 +20,13 @@ export async function search(context: Context, request: SearchRequest & { page?:
   const { asked, now } = resume
   const parsed = await understand(context, resume)
   const found = await context.store.search(parsed.query, mine)
+  const plan = parsed.explain ? await context.store.explain(parsed.query, mine) : undefined
   const { includesMax } = context.settings
   const includes = found.matches.reduce((sum, { mode }) => (mode === 'include' ? sum + 1 : sum), 0)
   if (includes > includesMax)
     throw tooCostly(`the page includes more than ${includesMax} resources; ask for a smaller _count or fewer includes`)
-  if (!found.next || parsed.query.count === 0) return { found, parsed }
+  const result: SearchResult = { found, parsed, ...(plan && { plan }) }
+  if (!found.next || parsed.query.count === 0) return result
   const { types, compartment } = asked
   const state = {
     t: types ?? null,
@@ -33,7 +35,7 @@ export async function search(context: Context, request: SearchRequest & { page?:
     n: now,
     a: found.next,
   }
-  return { found, parsed, next: await pageToken(context, 'search', mine, state) }
+  return { ...result, next: await pageToken(context, 'search', mine, state) }
 }
 
 /** `now` is that of the first page, so that all pages measure from the same time. */

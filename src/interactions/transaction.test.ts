@@ -77,7 +77,7 @@ describe('a transaction', () => {
   })
 
   test('that fails in one entry stores nothing', async () => {
-    await update(context, { type: 'Patient', id: 'p' }, patient({ id: 'p' }))
+    for (const id of ['p', 'q']) await update(context, { type: 'Patient', id }, patient({ id }))
     const failing: [Json, number][] = [
       [post({ resourceType: 'Observation', status: 'final' }), 400],
       [post(observation('Patient/nowhere')), 422],
@@ -87,12 +87,12 @@ describe('a transaction', () => {
       [{ request: { method: 'POST', url: 'Patient' } }, 400],
     ]
     for (const [entry, expected] of failing) {
-      const { status, issues } = await failureOf(transact([post(patient()), del('Patient/p'), entry]))
+      const { status, issues } = await failureOf(transact([post(patient()), del('Patient/q'), entry]))
       expect([status, issues[0]!.expression?.[0]]).toEqual([expected, expect.stringMatching(/^Bundle\.entry\[2\]/)])
     }
-    expect(await countOf(context, 'Patient')).toBe(1)
+    expect(await countOf(context, 'Patient')).toBe(2)
     const { found } = await history(context, { parameters: [] })
-    expect(found.matches).toHaveLength(1)
+    expect(found.matches).toHaveLength(2)
   })
 
   test('tells all that is structurally wrong at once, with its place', async () => {

@@ -1,10 +1,11 @@
 /** Whatever is sent: no 5xx, no hang, and every refusal is an OperationOutcome. fast-check prints seed and counterexample. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import { readXml } from '../fhir/index.js'
+import { isResourceType, readXml, standardSearchParams } from '../fhir/index.js'
 import { startTestServer, type TestServer } from '../testing.js'
 
 let server: TestServer
@@ -35,7 +36,7 @@ function ask({ method, path, headers, body }: Asked): Promise<Answered> {
         resolve({
           status: response.statusCode!,
           headers: response.headers,
-          text: Buffer.concat(chunks).toString(),
+          text: decoded(Buffer.concat(chunks), response.headers['content-encoding']),
         }),
       )
       response.on('error', reject)
@@ -44,6 +45,11 @@ function ask({ method, path, headers, body }: Asked): Promise<Answered> {
     outgoing.on('error', reject)
     outgoing.end(body)
   })
+}
+
+function decoded(bytes: Buffer, encoding: string | undefined): string {
+  if (bytes.length === 0) return ''
+  return (encoding === 'gzip' ? gunzipSync(bytes) : encoding === 'br' ? brotliDecompressSync(bytes) : bytes).toString()
 }
 
 const nasty = [
@@ -133,8 +139,22 @@ const names = [
   ],
   ...['_text', '_content', '_explain', '_tag', '_profile', 'name', 'name:exact', 'name:nothing', 'identifier:of-type'],
   ...['birthdate', 'subject:Patient.name', 'subject.name', 'code:in', 'code:below', 'near', 'value-quantity', 'mode'],
-  ...['code-value-quantity', 'url:above', 'start', 'end', 'resource', ...nasty.slice(0, 8)],
+  ...[
+    'code-value-quantity',
+    'url:above',
+    'start',
+    'end',
+    'resource',
+    ...nasty.slice(0, 8),
+    '__proto__',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    'valueOf',
+  ],
 ]
+
+const encode = (text: string) => encodeURIComponent(text.replace(/\p{Surrogate}/gu, '?'))
 
 const path = fc
   .tuple(
@@ -143,7 +163,7 @@ const path = fc
     fc.boolean(),
   )
   .map(([segments, parameters, encoded]) => {
-    const write = (text: string) => (encoded ? encodeURIComponent(text.replace(/\p{Surrogate}/gu, '?')) : text)
+    const write = (text: string) => (encoded ? encode(text) : text)
     const query = parameters.map(([name, value]) => `${write(name)}=${write(value)}`).join('&')
     const whole = `/fhir${segments.map((segment) => `/${write(segment)}`).join('')}${query === '' ? '' : `?${query}`}`
     // Node's client refuses to send these bytes; the raw test below does.
@@ -173,7 +193,7 @@ const headers = fc
       header('if-none-match', ['W/"1"', '*', ',,,']),
       header('if-modified-since', ['never', 'Tue, 01 Jan 2030 00:00:00 GMT']),
       header('if-none-exist', ['', '?', 'name=x', 'identifier=|', '_count=1', 'nothing=1', '%', 'name:missing=maybe']),
-      header('content-encoding', ['gzip', 'br', 'identity', 'zip']),
+      header('content-encoding', ['gzip', 'br', 'identity', 'zip', 'constructor']),
       header('accept-encoding', ['gzip', 'br', '*', ';q=']),
       header('idempotency-key', ['k', '', 'x'.repeat(300)]),
       header('x-security-context', ['Patient/1', 'x']),
@@ -281,6 +301,52 @@ const asked: fc.Arbitrary<Asked> = fc.record({
   body,
 })
 
+const modifiers = [
+  '',
+  ':missing',
+  ':exact',
+  ':contains',
+  ':text',
+  ':not',
+  ':in',
+  ':below',
+  ':above',
+  ':identifier',
+  ':of-type',
+  ':Patient',
+  '.name',
+  ':x',
+]
+const parameter = fc.tuple(
+  fc.constantFrom(...standardSearchParams),
+  fc.constantFrom(...modifiers),
+  fc.constantFrom(...nasty),
+)
+
+/** Searches by the parameters there are, with values and modifiers that seldom fit. */
+const search: fc.Arbitrary<Asked> = fc
+  .array(
+    fc.oneof(
+      parameter,
+      fc.tuple(
+        fc.constantFrom(...names).map((code) => ({ code, base: ['Resource'] })),
+        fc.constant(''),
+        fc.constantFrom(...nasty),
+      ),
+    ),
+    { minLength: 1, maxLength: 3 },
+  )
+  .map((list) => {
+    const type = list[0]![0].base[0]!
+    const query = list.map(([{ code }, modifier, value]) => `${encode(code + modifier)}=${encode(value)}`).join('&')
+    return {
+      method: 'GET',
+      path: `/fhir/${isResourceType(type) ? type : 'Observation'}?${query}`,
+      headers: {},
+      body: undefined,
+    }
+  })
+
 /** A body sent where it is likely to be understood, so that more than the door is tried. */
 const plausible: fc.Arbitrary<Asked> = fc
   .tuple(
@@ -326,6 +392,12 @@ test(
 test(
   'bodies of every shape are answered below 500',
   () => fc.assert(fc.asyncProperty(plausible, expectUnderstood), { numRuns: 500 }),
+  120_000,
+)
+
+test(
+  'searches of every shape are answered below 500',
+  () => fc.assert(fc.asyncProperty(search, expectUnderstood), { numRuns: 500 }),
   120_000,
 )
 

@@ -11,7 +11,7 @@ const SELF = '{def}'
 
 /** The types that can be members of a compartment, the type it is named after included. */
 export function memberTypes(compartment: string): readonly string[] {
-  const definition = compartments[compartment]
+  const definition = Object.hasOwn(compartments, compartment) ? compartments[compartment] : undefined
   if (!definition)
     throw unsupported(`there is no ${compartment} compartment; there are ${Object.keys(compartments).join(', ')}`)
   return resourceTypes.filter((type) => type === compartment || Object.hasOwn(definition, type))

@@ -41,7 +41,7 @@ async function understood(type: string, name: string, value: string, scope: Scop
   const [code = '', modifier, ...more] = name.split(':')
   if (more.length) throw new Refused(`"${name}" has more than one modifier`, scope.name)
   const values = valuesOf(value, scope)
-  const special = specials[code]
+  const special = Object.hasOwn(specials, code) ? specials[code] : undefined
   if (special) return special({ code, type, modifier, values, value, scope })
   const param = findParam(type, code, scope)
   const test = await modified(param, type, modifier, values, scope)

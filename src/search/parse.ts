@@ -80,7 +80,8 @@ function inOrder(parameters: readonly Parameter[]): Parameter[] {
 
 /** The type of the route, those of `_type`, all members of a compartment; undefined for all. */
 function searchedTypes({ types, compartment }: SearchRequest, parameters: readonly Parameter[]): string[] | undefined {
-  for (const type of types ?? []) if (!isResourceType(type)) throw unsupported(`"${type}" is no resource type`)
+  for (const type of types ?? [])
+    if (!isResourceType(type)) throw unsupported(`"${type.slice(0, 64)}" is no resource type`)
   const possible = compartment && !types ? memberTypes(compartment.type) : undefined
   const asked = parameters.filter(([name]) => name === '_type')
   if (asked.length === 0) return types ?? (possible && [...possible])
@@ -95,7 +96,7 @@ function searchedTypes({ types, compartment }: SearchRequest, parameters: readon
 
 function typeNamed(name: string): string {
   if (!isResourceType(name))
-    throw unsupported(`"${name}" is no resource type${didYouMean(name, resourceTypes)}`, '_type')
+    throw unsupported(`"${name.slice(0, 64)}" is no resource type${didYouMean(name, resourceTypes)}`, '_type')
   return name
 }
 

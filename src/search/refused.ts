@@ -5,10 +5,14 @@
  */
 import { FhirError, type Issue } from '../fhir/index.js'
 
+const quotedMax = 800
+
 /** Unlike other failures (a value that is no date), this one yields to `Prefer: handling=lenient`. */
 export class Refused extends FhirError {
   constructor(diagnostics: string, parameter: string) {
-    super(400, [{ severity: 'error', code: 'not-supported', diagnostics, expression: [parameter] }])
+    // It quotes what was sent, which may be of any length.
+    const short = diagnostics.length > quotedMax ? `${diagnostics.slice(0, quotedMax)}…` : diagnostics
+    super(400, [{ severity: 'error', code: 'not-supported', diagnostics: short, expression: [parameter] }])
   }
 
   /** What is told of it when the search goes on without the parameter. */
@@ -20,7 +24,7 @@ export class Refused extends FhirError {
 /** `; did you mean "code"?`, or nothing where no known word is near. */
 export function didYouMean(word: string, known: Iterable<string>): string {
   let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1
+  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)) + 1, word.length)
   for (const each of known) {
     if (Math.abs(each.length - word.length) >= bestDistance) continue
     const distance = editDistance(word.toLowerCase(), each.toLowerCase())

@@ -11,7 +11,7 @@ import { post } from './post.js'
 import { type Posted, unpack } from './posted.js'
 import { rowsOf } from './rows.js'
 import { raw, type Sql, sql } from './sql.js'
-import { methodNumber, storedOf, type VersionRow } from './stored.js'
+import { byRid, isDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
 
 const chunk = 100
@@ -63,47 +63,47 @@ async function checkIndexes(
   const expected: Record<Table, number> = { posting: 0, reference: 0, interval: 0, timeline: 0, position: 0 }
   const texts = { _text: 0, _content: 0 }
   for (let after = 0; ; ) {
-    const rows = db.all<VersionRow & { sid: number; data: Buffer | null }>(
-      sql`SELECT r.rid, r.tid, r.id, r.sid, v.seq, v.version, v.updated, v.method, v.body, e.data
+    const rows = db.rows<[...VersionRow, sid: number, data: Buffer | null]>(
+      sql`SELECT ${byRid}, r.sid, e.data
           FROM resource r CROSS JOIN version v ON v.seq = r.seq LEFT JOIN entry e ON e.rid = r.rid
           WHERE r.rid > ${after} AND r.live = 1 ORDER BY r.rid LIMIT ${chunk}`,
     )
-    for (const row of rows) {
-      const type = dictionary.typeOf(row.tid)
-      if (!row.data) {
+    for (const [rid, tid, id, version, updated, method, body, sid, data] of rows) {
+      const type = dictionary.typeOf(tid)
+      if (!data) {
         findings.add(`${type}: a resource without index entries`)
         continue
       }
-      const stored = unpack(row.data)
+      const stored = unpack(data)
       for (const table of Object.keys(tables) as Table[]) {
         const wanted = new Map(rowsOf(stored)[table].map((each) => [String(each), each]))
         expected[table] += wanted.size
         for (const each of wanted.values())
-          if (!db.get(tables[table](row.rid, each))) findings.add(`${type}: a row is missing in ${table}`)
+          if (!db.get(tables[table](rid, each))) findings.add(`${type}: a row is missing in ${table}`)
       }
       for (const { pid } of stored.words) texts[dictionary.codeOf(pid) === '_text' ? '_text' : '_content']++
       const rebuilt = post(
         {
-          tid: row.tid,
-          entries: entries(storedOf(row, (tid) => dictionary.typeOf(tid))),
+          tid,
+          entries: entries(storedOf([rid, tid, id, version, updated, method, body], (each) => dictionary.typeOf(each))),
           referred: stored.targets.map(({ target }) => target),
           ridOf: ({ type, id }) =>
-            db.get<{ rid: number }>(
+            db.value<number>(
               sql`SELECT rid FROM resource WHERE tid = ${dictionary.tidOf(type) ?? -1} AND id = ${id}`,
-            )?.rid ?? -1,
+            ) ?? -1,
           dateParam: dateParam(type),
         },
         dictionary,
       )
       if (canonical(rebuilt.posted) !== canonical(stored)) findings.add(`${type}: entries differ from a rebuild`)
-      if (rebuilt.shape !== row.sid) findings.add(`${type}: the set of parameters differs from a rebuild`)
+      if (rebuilt.shape !== sid) findings.add(`${type}: the set of parameters differs from a rebuild`)
     }
     if (rows.length < chunk) break
-    after = rows.at(-1)!.rid
+    after = rows.at(-1)![0]
     await turn()
   }
   for (const table of Object.keys(tables) as Table[]) {
-    const { n } = db.get<{ n: number }>(sql`SELECT count(*) AS n FROM ${raw(table)}`)!
+    const n = db.value<number>(sql`SELECT count(*) FROM ${raw(table)}`)
     if (n !== expected[table]) findings.add(`${table} has ${n} rows, a rebuild ${expected[table]}`)
     await turn()
   }
@@ -111,12 +111,12 @@ async function checkIndexes(
     ['narrative', texts._text],
     ['content', texts._content],
   ] as const) {
-    const { n } = db.get<{ n: number }>(sql`SELECT count(*) AS n FROM ${raw(`${table}_docsize`)}`)!
+    const n = db.value<number>(sql`SELECT count(*) FROM ${raw(`${table}_docsize`)}`)
     if (n !== count) findings.add(`${table} has ${n} texts, a rebuild ${count}`)
   }
-  const { n } = db.get<{ n: number }>(
-    sql`SELECT count(*) AS n FROM entry e LEFT JOIN resource r ON r.rid = e.rid WHERE r.live IS NOT 1`,
-  )!
+  const n = db.value<number>(
+    sql`SELECT count(*) FROM entry e LEFT JOIN resource r ON r.rid = e.rid WHERE r.live IS NOT 1`,
+  )
   if (n) findings.add(`${n} entries belong to no current resource`)
 }
 
@@ -147,7 +147,7 @@ async function checkVersions(db: Connection, findings: Findings): Promise<void> 
           FROM version v LEFT JOIN resource r ON r.rid = v.rid WHERE v.seq > ${last} ORDER BY v.seq LIMIT 1000`,
     )
     for (const row of rows) {
-      const deleted = methodNumber.from(row.method) === 'DELETE'
+      const deleted = isDelete(row.method)
       if (row.seq !== last + 1) findings.add('the sequence has a gap')
       if (row.updated < updated) findings.add('a version is older than the one before it')
       if (row.now === null) findings.add('a version belongs to no resource')

@@ -14,9 +14,7 @@ import type { Questions } from './functions.js'
 import type { Lookup } from './lookup.js'
 import { Plan, type Scope } from './plan.js'
 import { all, raw, type Sql, sql } from './sql.js'
-import { storedOf, type VersionRow } from './stored.js'
-
-const columns = raw('r.rid, r.tid, r.id, v.seq, v.version, v.updated, v.method, v.body')
+import { bySeq, storedOf, type VersionRow } from './stored.js'
 
 export class History {
   constructor(
@@ -34,8 +32,8 @@ export class History {
           : version === 1
             ? raw('v.seq = r.first')
             : sql`v.seq = (SELECT seq FROM version WHERE rid = r.rid AND version > 1 AND version = ${version})`
-      const row = this.lookup.db.get<VersionRow>(
-        sql`SELECT ${columns} FROM resource r CROSS JOIN version v ON ${at}
+      const row = this.lookup.db.row<VersionRow>(
+        sql`SELECT ${bySeq} FROM resource r CROSS JOIN version v ON ${at}
             WHERE r.tid = ${scope.tid} AND r.id = ${id} AND ${this.visible(plan, scope)}`,
       )
       return row && this.stored(row)
@@ -51,16 +49,16 @@ export class History {
       })
       const rows = parts
         .flatMap((part) =>
-          this.lookup.db.all<VersionRow>(
-            sql`SELECT ${columns} ${part.from} AND ${this.before(query)} ORDER BY ${part.order} LIMIT ${query.count + 1}`,
+          this.lookup.db.rows<VersionRow>(
+            sql`SELECT ${bySeq} ${part.from} AND ${this.before(query)} ORDER BY ${part.order} LIMIT ${query.count + 1}`,
           ),
         )
-        .sort((a, b) => b.seq - a.seq)
+        .sort((a, b) => b[0] - a[0])
       const page = rows.slice(0, query.count)
       const last = rows.length > page.length ? page.at(-1) : undefined
       return {
         matches: page.map((row) => ({ stored: this.stored(row), mode: 'match' })),
-        ...(last && { next: [last.updated, last.seq] }),
+        ...(last && { next: [last[4], last[0]] }),
         ...(query.total && { total: parts.reduce((sum, { from }) => sum + this.count(from), 0) }),
       }
     })
@@ -68,10 +66,10 @@ export class History {
 
   changes(after: number, limit: number): Visible[] {
     return this.lookup.db
-      .all<VersionRow>(
-        sql`SELECT ${columns} FROM version v CROSS JOIN resource r ON r.rid = v.rid WHERE v.seq > ${after} ORDER BY v.seq LIMIT ${limit}`,
+      .rows<VersionRow>(
+        sql`SELECT ${bySeq} FROM version v CROSS JOIN resource r ON r.rid = v.rid WHERE v.seq > ${after} ORDER BY v.seq LIMIT ${limit}`,
       )
-      .map((row) => ({ sequence: row.seq, stored: this.stored(row) }))
+      .map((row) => ({ sequence: row[0], stored: this.stored(row) }))
   }
 
   /** The versions of a type, or of one resource of it. */
@@ -114,7 +112,7 @@ export class History {
   }
 
   private count(from: Sql): number {
-    return this.lookup.db.get<{ n: number }>(sql`SELECT count(*) AS n ${from}`)!.n
+    return this.lookup.db.value<number>(sql`SELECT count(*) ${from}`)!
   }
 
   private stored(row: VersionRow): Stored {

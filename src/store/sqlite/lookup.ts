@@ -18,11 +18,11 @@ export class Lookup {
   }
 
   system(url: string): number | undefined {
-    return this.db.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)?.sys
+    return this.db.value<number>(sql`SELECT sys FROM system WHERE url = ${url}`)
   }
 
   terms(where: Sql): number[] {
-    return this.db.all<{ term: number }>(sql`SELECT term FROM term WHERE ${where}`).map(({ term }) => term)
+    return this.db.column<number>(sql`SELECT term FROM term WHERE ${where}`)
   }
 
   row(type: string, id: string): { rid: number; live: number } | undefined {
@@ -33,6 +33,6 @@ export class Lookup {
 
   /** At most `cap` rows of a statement are counted. */
   count(from: Sql, cap: number): number {
-    return this.db.get<{ n: number }>(sql`SELECT count(*) AS n FROM (SELECT 1 ${from} LIMIT ${cap})`)!.n
+    return this.db.value<number>(sql`SELECT count(*) FROM (SELECT 1 ${from} LIMIT ${cap})`)!
   }
 }

@@ -10,7 +10,7 @@ import { type Connect, Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import type { Pump } from './pump.js'
 import { sql } from './sql.js'
-import { storedOf, type VersionRow } from './stored.js'
+import { byRid, storedOf, type VersionRow } from './stored.js'
 import type { Writer } from './writer.js'
 
 type Parts = {
@@ -74,16 +74,16 @@ function* reindexed(
 ): Generator<void, number | undefined> {
   const tid = dictionary.tidOf(type)
   if (tid === undefined) return undefined
-  const rows = db.all<{ rid: number }>(
+  const rids = db.column<number>(
     sql`SELECT rid FROM resource INDEXED BY resource_live WHERE tid = ${tid} AND live = 1 AND rid > ${after} ORDER BY rid LIMIT ${limit}`,
   )
-  for (const { rid } of rows) {
-    const row = db.get<VersionRow>(
-      sql`SELECT r.rid, r.tid, r.id, v.seq, v.version, v.updated, v.method, v.body
+  for (const rid of rids) {
+    const row = db.row<VersionRow>(
+      sql`SELECT ${byRid}
           FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid}`,
     )!
     writing.reindex(rid, type, entries(storedOf(row, (each) => dictionary.typeOf(each))))
     yield
   }
-  return rows.length < limit ? undefined : rows.at(-1)!.rid
+  return rids.length < limit ? undefined : rids.at(-1)!
 }

@@ -44,11 +44,11 @@ export class Order {
   count(scope: Scope, where: Expression): number {
     const source = this.plan.find(scope, where)
     if (!source) return 0
-    return this.lookup.db.get<{ n: number }>(
+    return this.lookup.db.value<number>(
       source.ordered
-        ? sql`SELECT count(*) AS n ${source.from}`
-        : sql`SELECT count(*) AS n FROM (SELECT DISTINCT ${source.rid} ${source.from})`,
-    )!.n
+        ? sql`SELECT count(*) ${source.from}`
+        : sql`SELECT count(*) FROM (SELECT DISTINCT ${source.rid} ${source.from})`,
+    )!
   }
 
   /** In the order of creation. */
@@ -57,10 +57,10 @@ export class Order {
     const parts = source.ordered ? [source] : (source.parts ?? [this.collected(scope, where, source)])
     const found = parts.map((part) =>
       this.lookup.db
-        .all<{ rid: number }>(
+        .column<number>(
           sql`SELECT ${raw(part.ordered ? '' : 'DISTINCT')} ${part.rid} AS rid ${part.from} AND ${part.rid} > ${last} ORDER BY 1 LIMIT ${count}`,
         )
-        .map(({ rid }): Place => ({ rid, keys: [] })),
+        .map((rid): Place => ({ rid, keys: [] })),
     )
     return found.length === 1 ? found[0]! : merge(found, [], count)
   }
@@ -79,7 +79,7 @@ export class Order {
     const m = raw('m')
     const keys = sort.map((each) => this.key(scope, each, sql`${m}.rid`))
     const columns = keys.map((_, i) => raw(`k${i}`))
-    const rows = this.lookup.db.all<Record<string, Key> & { rid: number }>(
+    const rows = this.lookup.db.rows<[rid: number, ...keys: Key[]]>(
       sql`WITH m AS MATERIALIZED (SELECT ${raw(source.ordered ? '' : 'DISTINCT')} ${source.rid} AS rid ${source.from}),
           k AS MATERIALIZED (SELECT rid, ${join(
             keys.map((key, i) => sql`${key} AS ${columns[i]!}`),
@@ -91,7 +91,7 @@ export class Order {
             ', ',
           )}, rid LIMIT ${count}`,
     )
-    return rows.map((row) => ({ rid: row.rid, keys: columns.map(({ text }) => row[text]!) }))
+    return rows.map(([rid, ...keys]) => ({ rid, keys }))
   }
 
   /** Whether a row comes after the position, in the order of the keys. */
@@ -263,7 +263,7 @@ export class Order {
     const first = (end: Sql) =>
       this.rows(sql`SELECT DISTINCT a.rid AS rid, a.lo AS k ${from} ${end} ORDER BY a.lo, a.rid LIMIT ${count}`)
     const end = Number.isFinite(widthMax)
-      ? this.lookup.db.get<{ hi: number }>(sql`SELECT a.hi AS hi ${from} ORDER BY a.hi LIMIT 1 OFFSET ${count - 1}`)?.hi
+      ? this.lookup.db.value<number>(sql`SELECT a.hi ${from} ORDER BY a.hi LIMIT 1 OFFSET ${count - 1}`)
       : undefined
     if (end === undefined) return first(raw(''))
     const found = first(sql`AND a.hi <= ${end + widthMax}`)
@@ -334,7 +334,7 @@ export class Order {
   }
 
   private rows(query: Sql): Place[] {
-    return this.lookup.db.all<{ rid: number; k: Key }>(query).map(({ rid, k }) => ({ rid, keys: [k] }))
+    return this.lookup.db.rows<[rid: number, key: Key]>(query).map(([rid, key]) => ({ rid, keys: [key] }))
   }
 }
 

@@ -270,7 +270,8 @@ export class Plan {
         const sys =
           test.system === undefined ? undefined : test.system === '' ? 0 : (this.lookup.system(test.system) ?? -1)
         if (sys === -1) return undefined
-        if (test.code === undefined) return sql`pid = ${pid} AND sys = ${sys ?? 0}`
+        if (test.code === undefined)
+          return sys ? sql`pid = ${pid} AND sys = ${sys} AND sys > 0` : sql`pid = ${pid} AND sys = 0`
         return sys === undefined
           ? sql`pid = ${pid} AND value = ${test.code}`
           : sql`pid = ${pid} AND value = ${test.code} AND sys = ${sys}`

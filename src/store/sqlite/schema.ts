@@ -18,7 +18,7 @@ CREATE TABLE system (sys INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE);
 -- A value of a parameter: code and system of a token, a string folded and (where it differs) raw, a URI, a unit.
 CREATE TABLE term (term INTEGER PRIMARY KEY, pid INTEGER NOT NULL, value TEXT, sys INTEGER NOT NULL, raw TEXT);
 CREATE INDEX term_value ON term (pid, value, sys);
-CREATE INDEX term_system ON term (pid, sys);
+CREATE INDEX term_system ON term (pid, sys) WHERE sys > 0;
 
 -- Which parameters a resource has values for: few sets, shared by many.
 CREATE TABLE shape (sid INTEGER PRIMARY KEY, pids TEXT NOT NULL UNIQUE);

@@ -13,7 +13,7 @@ import type { Lookup } from './lookup.js'
 import { merge, Order, type Place } from './order.js'
 import { Plan, type Scope } from './plan.js'
 import { type Sql, sql } from './sql.js'
-import { storedOf, type VersionRow } from './stored.js'
+import { byRid, storedOf, type VersionRow } from './stored.js'
 
 export class Search {
   constructor(
@@ -30,7 +30,12 @@ export class Search {
       const last = places.length > page.length ? page.at(-1) : undefined
       const rows = this.rows(page.map(({ rid }) => rid))
       const included = query.include.length
-        ? this.rows(new Includes(this.lookup, plan, this.includesMax).of(rows, query.include))
+        ? this.rows(
+            new Includes(this.lookup, plan, this.includesMax).of(
+              rows.map(([rid, tid]) => ({ rid, tid })),
+              query.include,
+            ),
+          )
         : []
       const stored = (row: VersionRow) => storedOf(row, (tid) => this.lookup.dictionary.typeOf(tid))
       return {
@@ -48,11 +53,9 @@ export class Search {
   ids({ query, reach }: Condition, limit: number): string[] {
     return this.planned(reach, (plan, order) => {
       const places = this.page(order, this.scopes(plan, query.types), query, limit)
-      return this.lookup.db
-        .all<{ id: string }>(
-          sql`SELECT r.id FROM json_each(${JSON.stringify(places.map(({ rid }) => rid))}) j CROSS JOIN resource r ON r.rid = j.value`,
-        )
-        .map(({ id }) => id)
+      return this.lookup.db.column<string>(
+        sql`SELECT r.id FROM json_each(${JSON.stringify(places.map(({ rid }) => rid))}) j CROSS JOIN resource r ON r.rid = j.value`,
+      )
     })
   }
 
@@ -98,8 +101,8 @@ export class Search {
 
   private rows(rids: number[]): VersionRow[] {
     if (!rids.length) return []
-    return this.lookup.db.all<VersionRow>(
-      sql`SELECT r.rid, r.tid, r.id, v.seq, v.version, v.updated, v.method, v.body FROM json_each(${JSON.stringify(rids)}) j
+    return this.lookup.db.rows<VersionRow>(
+      sql`SELECT ${byRid} FROM json_each(${JSON.stringify(rids)}) j
           CROSS JOIN resource r ON r.rid = j.value CROSS JOIN version v ON v.seq = r.seq`,
     )
   }

@@ -20,7 +20,7 @@ import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, unpack } from './posted.js'
 import { replaceRows, replaceWords } from './rows.js'
 import { sql } from './sql.js'
-import { type Method, methodNumber } from './stored.js'
+import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
 
 /** Resources that record what was done: what they refer to may go, or never have been there. */
@@ -190,12 +190,9 @@ export class Writer {
   private put({ current, rid }: Planned, put: Put, rids: Map<string, number>, now: number): Committed {
     const { type, id, method } = put
     if (current?.seq != null && current.live) {
-      const body = this.body(current.seq)
-      if (splice(put.serialized, current.version, current.updated).equals(body.body))
-        return {
-          stored: { type, id, version: current.version, updated: current.updated, deleted: false, ...body },
-          outcome: 'unchanged',
-        }
+      const stored = this.stored(rid)
+      if (splice(put.serialized, current.version, current.updated).equals(stored.body))
+        return { stored, outcome: 'unchanged' }
     }
     const version = (current?.version ?? 0) + 1
     const stored: Stored = {
@@ -207,7 +204,7 @@ export class Writer {
       method,
       body: splice(put.serialized, version, now),
     }
-    const seq = this.addVersion(rid, stored)
+    const seq = this.addVersion(rid, stored, keep(put, method, put.serialized, version, now))
     if (current && current.seq === null) this.moveReferences(current.rid, rid)
     const { posted, shape, words } = this.postOf(put, rids)
     if (current?.seq == null) this.insert(rid, put, seq, shape)
@@ -245,7 +242,7 @@ export class Writer {
       method: 'DELETE',
       body: Buffer.alloc(0),
     }
-    const seq = this.addVersion(rid, stored)
+    const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
     replaceRows(this.db, rid, before, nothingPosted)
     replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
@@ -254,18 +251,18 @@ export class Writer {
     return { stored, outcome: 'deleted' }
   }
 
-  private body(seq: number): { method: Method; body: Buffer } {
-    const { method, body } = this.db.get<{ method: number; body: Buffer }>(
-      sql`SELECT method, body FROM version WHERE seq = ${seq}`,
+  private stored(rid: number): Stored {
+    const row = this.db.row<VersionRow>(
+      sql`SELECT ${byRid} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid}`,
     )!
-    return { method: methodNumber.from(method), body }
+    return storedOf(row, (tid) => this.dictionary.typeOf(tid))
   }
 
-  private addVersion(rid: number, { type, version, updated, method, body }: Stored): number {
+  private addVersion(rid: number, { type, version, updated }: Stored, { method, body }: Kept): number {
     const seq = this.nextSeq++
     this.db.run(
       sql`INSERT INTO version (seq, rid, tid, version, updated, method, body)
-          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${methodNumber.of(method)}, ${body})`,
+          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${method}, ${body})`,
     )
     return seq
   }
