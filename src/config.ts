@@ -213,12 +213,6 @@ export const settings = {
     'on',
     'Refuse references to local resources that are not there, and deletes of what is referred to.',
   ),
-  conditionalDelete: choice(
-    'CONDITIONAL_DELETE',
-    'single',
-    ['single', 'multiple'],
-    'What a conditional delete does where several resources match: refuse (412), or delete them all.',
-  ),
   handling: choice(
     'HANDLING',
     'strict',

@@ -153,11 +153,11 @@ async function reindex({ type }: { type?: string }): Promise<void> {
   const world = await openWorld(readConfig(process.env))
   const progress = progressOn(process.stderr)
   try {
-    const counts = await world.store.maintenance.count()
+    const counts = await world.context.store.maintenance.count()
     const types = (type === undefined ? resourceTypes : [type]).filter((each) => counts[each])
     const total = types.reduce((sum, each) => sum + counts[each]!, 0)
     let visited = 0
-    for await (const place of reindexed(() => world, types)) {
+    for await (const place of reindexed(() => world.context, types)) {
       visited = place.visited
       progress.step(place.type, 0, visited, total)
     }
@@ -174,9 +174,9 @@ async function check(): Promise<void> {
   const { entriesOf } = await import('./interactions/index.js')
   const world = await openWorld(readConfig(process.env))
   try {
-    const findings = await world.store.maintenance.check(({ body }) => entriesOf(world, body))
+    const findings = await world.context.store.maintenance.check(({ body }) => entriesOf(world.context, body))
     for (const finding of findings) console.log(finding)
-    const counts = Object.values(await world.store.maintenance.count())
+    const counts = Object.values(await world.context.store.maintenance.count())
     const sum = counts.reduce((total, count) => total + count, 0)
     console.log(
       findings.length

@@ -5,21 +5,24 @@
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { dirname } from 'node:path'
 import express from 'express'
 import helmet from 'helmet'
 import { type Logger, pino } from 'pino'
 import { anyone } from './access/index.js'
 import type { Config } from './config.js'
-import { operationOutcome, writeJson } from './fhir/index.js'
-import type { Context } from './interactions/index.js'
+import { instant, operationOutcome, writeJson } from './fhir/index.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { operations } from './operations/index.js'
-import { type FhirHandler, fhirHandler, frontPage, requestMetrics, type Service } from './rest/index.js'
-import { searchParams } from './search/index.js'
+import { type FhirHandler, fhirHandler, frontPage, requestMetrics } from './rest/index.js'
 import { openSqlite, type Store } from './store/index.js'
+import { createTerminology } from './terminology/index.js'
+
+export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 export type Server = {
   /** The FHIR base that links are written with. */
@@ -34,24 +37,7 @@ export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string 
 
 export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
   const log = wiring.log ?? pino({ level: config.logLevel, base: null })
-  const store = await openStore(config)
-  try {
-    return await listen(config, store, { ...wiring, log })
-  } catch (error) {
-    await store.close()
-    throw error
-  }
-}
-
-export async function openStore({ store }: Config): Promise<Store> {
-  if (store.path !== ':memory:') mkdirSync(dirname(store.path), { recursive: true })
-  return openSqlite(store.path)
-}
-
-async function listen(config: Config, store: Store, wiring: Wiring & { log: Logger }): Promise<Server> {
-  const { log } = wiring
-  const sealingKey = await sealingKeyOf(store)
-  let handle: (request: IncomingMessage, response: ServerResponse) => void = () => undefined
+  let handle: Handle = answerStarting
   const server = createServer(
     // Longer heads than Node's 16 kB, so that a URL that is too long is told so by us.
     { maxHeaderSize: 96 * 1024, requestTimeout: config.requestTimeoutMs, keepAliveTimeout: config.keepAliveTimeoutMs },
@@ -59,29 +45,123 @@ async function listen(config: Config, store: Store, wiring: Wiring & { log: Logg
   )
   server.headersTimeout = Math.min(60_000, config.requestTimeoutMs)
   server.on('clientError', answerClientError)
+  // First the port, which others may have taken, then the store.
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, resolve)
   })
-
   const { port } = server.address() as AddressInfo
-  const baseUrl = config.baseUrl ?? `http://localhost:${port}/fhir`
+  try {
+    const world = await openWorld(config, { ...wiring, log, port })
+    handle = handleOf(config, world, log)
+    return {
+      baseUrl: world.context.baseUrls[0]!,
+      origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      close: async () => {
+        await closed(server, config.closeTimeoutMs)
+        await world.close()
+        log.flush()
+      },
+    }
+  } catch (error) {
+    server.close()
+    throw error
+  }
+}
+
+/** Lets running requests end, but not for ever. */
+async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const impatience = setTimeout(() => server.closeAllConnections(), timeoutMs)
+    server.close(() => {
+      clearTimeout(impatience)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+export const openStore = ({ store, includesMax }: Config): Promise<Store> => openSqlite(store.path, { includesMax })
+
+/** Everything behind HTTP: also what the command line works on. */
+export type World = { context: Context; close(): Promise<void> }
+
+/** `port` is the one that is listened on, where the settings leave it open. */
+export async function openWorld(
+  config: Config,
+  { log, clock, newId, port = config.port }: Wiring & { port?: number } = {},
+): Promise<World> {
+  const store = await openStore(config)
+  try {
+    const context: DefinitionsContext = {
+      caller: anyone,
+      store,
+      rules: [],
+      terminology: createTerminology(loadCanonical({ caller: anyone, store })),
+      clock: clock ?? Date.now,
+      newId: newId ?? randomUUID,
+      baseUrls: baseUrlsOf(config, port),
+      settings: { ...config, sealingKey: await sealingKeyOf(store) },
+      report: (error) => log?.error({ err: error }, 'an entry of a batch met an error of the server'),
+    }
+    const definitions = await Definitions.open(context)
+    return {
+      context: {
+        ...context,
+        store: definitions.store,
+        rules: [definitions.rule],
+        // Looked up with each request: uploaded parameters come and go.
+        get searchParams() {
+          return definitions.current
+        },
+      },
+      close: async () => {
+        await definitions.close()
+        await store.close()
+      },
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** The first is the one links are written with; the others are understood in references. */
+function baseUrlsOf({ baseUrl }: Config, port: number): string[] {
   const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+  return [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
+}
+
+type Handle = (request: IncomingMessage, response: ServerResponse) => void
+
+function handleOf(config: Config, { context }: World, log: Logger): Handle {
+  const { baseUrls, store } = context
+  const baseUrl = baseUrls[0]!
   const basePath = new URL(baseUrl).pathname.replace(/\/$/, '')
   const metrics = requestMetrics()
-  const service = serviceOf(config, {
-    store,
-    ...wiring,
-    sealingKey,
-    baseUrls: [...new Set([baseUrl, ...local])],
-    observe: metrics.observe,
-  })
-  const fhir = fhirHandler(service, basePath)
-
+  const isDebug = log.isLevelEnabled('debug')
+  const fhir = fhirHandler(
+    {
+      identify: () => anyone,
+      context: () => context,
+      operations,
+      software: { name: 'hospitallink', version },
+      started: instant(context.clock()),
+      limits: config,
+      compress: config.compress,
+      corsOrigins: config.corsOrigins,
+      report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
+      observe: (done) => {
+        metrics.observe(done)
+        if (isDebug) log.debug(done, 'answered')
+      },
+    },
+    basePath,
+  )
   const app = express()
   app.disable('x-powered-by')
   app.set('etag', false)
-  if (basePath !== '') app.use(basePath, fhir as express.RequestHandler)
+  if (basePath !== '') app.use(basePath, fhir)
   app.use(helmet())
   app.get('/health', async (_request, response) => {
     const problem = await store.maintenance.health()
@@ -96,63 +176,8 @@ async function listen(config: Config, store: Store, wiring: Wiring & { log: Logg
   app.use((_request, response) => {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
-  const hosts =
-    config.auth === 'off' ? new Set([new URL(baseUrl).host, ...local.map((url) => new URL(url).host)]) : undefined
-  handle = dispatch({ fhir, app, basePath, hosts })
-
-  return {
-    baseUrl,
-    origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
-    close: async () => {
-      await new Promise<void>((resolve) => {
-        const impatience = setTimeout(() => server.closeAllConnections(), config.closeTimeoutMs)
-        server.close(() => {
-          clearTimeout(impatience)
-          resolve()
-        })
-        server.closeIdleConnections()
-      })
-      await store.close()
-      log.flush()
-    },
-  }
-}
-
-type Parts = Wiring & {
-  log: Logger
-  store: Store
-  sealingKey: Uint8Array
-  baseUrls: readonly string[]
-  observe: Service['observe']
-}
-
-function serviceOf(config: Config, { log, store, sealingKey, baseUrls, observe, clock, newId }: Parts): Service {
-  const context: Context = {
-    caller: anyone,
-    store,
-    rules: [],
-    searchParams: searchParams(),
-    terminology: {} as never,
-    clock: clock ?? Date.now,
-    newId: newId ?? randomUUID,
-    baseUrls,
-    settings: { ...config, sealingKey },
-  }
-  const isDebug = log.isLevelEnabled('debug')
-  return {
-    identify: () => anyone,
-    context: () => context,
-    operations,
-    limits: config,
-    compress: config.compress,
-    corsOrigins: config.corsOrigins,
-    multipleDeletes: config.conditionalDelete === 'multiple',
-    report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
-    observe: (done) => {
-      observe(done)
-      if (isDebug) log.debug(done, 'answered')
-    },
-  }
+  const hosts = config.auth === 'off' ? new Set(baseUrls.map((url) => new URL(url).host)) : undefined
+  return dispatch({ fhir, app, basePath, hosts })
 }
 
 /** The key that seals page links outlives the process, so that a client can turn the page after a restart. */
@@ -166,7 +191,7 @@ async function sealingKeyOf({ secrets }: Store): Promise<Uint8Array> {
 
 type Doors = {
   fhir: FhirHandler
-  app: (request: IncomingMessage, response: ServerResponse) => void
+  app: Handle
   basePath: string
   /** Names the server may be called by; undefined for any. */
   hosts: ReadonlySet<string> | undefined
@@ -174,8 +199,8 @@ type Doors = {
 
 const notFhir = /^\/(health|metrics)([/?]|$)/
 
-function dispatch({ fhir, app, basePath, hosts }: Doors) {
-  return (request: IncomingMessage, response: ServerResponse): void => {
+function dispatch({ fhir, app, basePath, hosts }: Doors): Handle {
+  return (request, response) => {
     const { host } = request.headers
     // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
     if (hosts && host !== undefined && !hosts.has(host)) {
@@ -201,6 +226,12 @@ function originForm(request: IncomingMessage): string {
 
 const outcomeOf = (diagnostics: string): string =>
   writeJson(operationOutcome([{ severity: 'error', code: 'invalid', diagnostics }]))
+
+/** The port is open before the store is. */
+function answerStarting(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503, { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Retry-After': '1' })
+  response.end(outcomeOf('The server is starting'))
+}
 
 function refuseHost(response: ServerResponse): void {
   response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })

@@ -44,6 +44,26 @@ export function compileFhirPath(expression: string, options: FhirPathOptions = {
   return (input, variables) => evaluate(input, variables).flatMap(plainValue)
 }
 
+/** A result and its type: `Quantity`, `string`; FHIR's own primitives and FHIRPath's are called alike. */
+export type Typed = { value: Json; type: string }
+
+/** As compileFhirPath, each result with its type: what search parameters are indexed by. */
+export function compileTypedFhirPath(
+  expression: string,
+  options: FhirPathOptions = {},
+): (input: Json, variables?: Record<string, unknown>) => Typed[] {
+  const evaluate = compiled(expression, options)
+  return (input, variables) => {
+    const found = evaluate(input, variables)
+    const types = load().engine.types(found)
+    return found.flatMap((node, i) => {
+      const [namespace = '', name = ''] = (types[i] ?? '').split('.')
+      const type = namespace === 'System' ? name[0]!.toLowerCase() + name.slice(1) : name
+      return plainValue(node).map((value) => ({ value: value as Json, type }))
+    })
+  }
+}
+
 /**
  * The places of the elements an expression selects in a tree; undefined for a result that is no element of it.
  */

@@ -61,8 +61,12 @@ export type Written = { outcome: 'created' | 'updated' | 'deleted' | 'unchanged'
 /** A patch as it came: JSON Patch operations, or a Parameters resource for FHIRPath Patch. */
 export type PatchBody = { kind: 'json'; operations: unknown } | { kind: 'fhirpath'; parameters: Resource }
 
-/** One request inside a batch that is not an interaction on a resource (an operation): answered by the HTTP layer. */
-export type Dispatch = (request: BatchRequest) => Promise<BatchResponse>
+/**
+ * One request inside a batch that is not a write of a resource (a read, a search, an operation): answered by the HTTP
+ * layer. `affectsState` tells operations that may change something, which a transaction could not undo, from those
+ * that only answer; without it every operation by POST counts as the former.
+ */
+export type Dispatch = ((request: BatchRequest) => Promise<BatchResponse>) & { affectsState?: (url: string) => boolean }
 export type BatchRequest = {
   method: string
   url: string
@@ -83,8 +87,11 @@ export type BatchResponse = {
   outcome?: Resource
 }
 
-/** A search's page: what was found, how the request was understood, and the sealed token of the next page. */
-export type SearchResult = { found: Found; parsed: Parsed; next?: string }
+/**
+ * A search's page: what was found, how the request was understood, the sealed token of the next page, and how the
+ * store went about it where `_explain` asks.
+ */
+export type SearchResult = { found: Found; parsed: Parsed; next?: string; plan?: string[] }
 
 /** The answer of a batch or transaction; entries stand in the order of the request. */
 export type BundleAnswer = { type: 'batch-response' | 'transaction-response'; entries: BatchResponse[] }

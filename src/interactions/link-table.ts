@@ -14,7 +14,7 @@ import {
   splice,
 } from '../fhir/index.js'
 import type { Expect } from '../store/index.js'
-import { inWindows } from './breathe.js'
+import { type Breathe, inWindows } from './breathe.js'
 import type { Context } from './context.js'
 import { atEntry, type Entry } from './entry.js'
 import { addressOf, type Identified, type Identities } from './identify.js'
@@ -46,7 +46,7 @@ export class LinkTable {
     }
   }
 
-  static async of(context: Context, identities: Identities, breathe: () => Promise<void>): Promise<LinkTable> {
+  static async of(context: Context, identities: Identities, breathe: Breathe): Promise<LinkTable> {
     const table = new LinkTable(context.baseUrls, identities.identified)
     const searches = new Map<string, Entry>()
     const versioned = new Set<Identified>()
@@ -67,7 +67,7 @@ export class LinkTable {
       })
     }
     for (const target of versioned) await table.foresee(context, target)
-    await inWindows([...searches], 64, async ([text, entry]) => {
+    await inWindows([...searches], 32, async ([text, entry]) => {
       await breathe()
       try {
         table.bySearch.set(text, addressOf(await referred(identities, text)))
@@ -166,7 +166,7 @@ async function referred({ selections, drafts, changed }: Identities, text: strin
   if (!isResourceType(type)) throw notOne(`a reference by search begins with a resource type`)
   const { where, found } = await selections.get(type, text.slice(query + 1))
   const ids = new Set(found.filter((stored) => !changed.has(addressOf(stored))).map(({ id }) => id))
-  for (const { id } of drafts.matching(type, where)) ids.add(id)
+  for (const { id } of await drafts.matching(type, where)) ids.add(id)
   const [id, ...more] = ids
   if (more.length) throw multipleMatches(`a reference by search matches more than one ${type}; make it more selective`)
   if (id === undefined)

@@ -52,7 +52,7 @@ export function prepareChecked(
     method,
     serialized: serialize(own, id),
     entries: indexed(own, { searchParams, zone: settings.zone, baseUrls }),
-    references: outliveTheirTargets.has(type) ? [] : [...references.values()],
+    references: [...references.values()],
     ...(expect && { expect }),
   }
 }
@@ -61,6 +61,3 @@ const HASH = 35
 
 /** `Patient?identifier=…`: https://hl7.org/fhir/R4/http.html#trules (conditional references) */
 export const isConditional = (reference: string): boolean => /^[A-Z][A-Za-z]+\?/.test(reference)
-
-/** Records of what happened to other resources stay true when those are gone, so they hold no one back. */
-const outliveTheirTargets = new Set(['AuditEvent', 'Provenance'])

@@ -30,7 +30,7 @@ export async function transaction(
   dispatch: Dispatch,
   { prefer, claims }: Options,
 ): Promise<BatchResponse[]> {
-  const entries = await readEntries(context, json)
+  const entries = await readEntries(context, json, dispatch)
   const reads = entries.filter(({ target }) => target.kind === 'other')
   const rehearsed = await rehearse(entries, reads, dispatch, prefer)
   const responses: BatchResponse[] = new Array(entries.length)
@@ -48,7 +48,7 @@ export async function transaction(
 const answered = (one: Written | 'nothing', prefer: Prefer, baseUrl: string): BatchResponse =>
   one === 'nothing' ? { status: 204 } : written(one, prefer, baseUrl)
 
-async function readEntries(context: Context, json: readonly Json[]): Promise<Entry[]> {
+async function readEntries(context: Context, json: readonly Json[], dispatch: Dispatch): Promise<Entry[]> {
   const breathe = breather()
   const entries: Entry[] = []
   const refused: FhirError[] = []
@@ -61,7 +61,7 @@ async function readEntries(context: Context, json: readonly Json[]): Promise<Ent
         if (fullUrls.has(entry.fullUrl)) throw invalid('another entry has the same fullUrl', 'fullUrl')
         fullUrls.add(entry.fullUrl)
       }
-      if (entry.target.kind === 'other' && entry.method === 'POST' && entry.url.includes('$'))
+      if (isOperation(entry) && (dispatch.affectsState?.(entry.url) ?? true))
         throw unsupported(
           'an operation cannot be undone with a transaction; send it by itself or in a batch',
           'request.url',
@@ -79,6 +79,9 @@ async function readEntries(context: Context, json: readonly Json[]): Promise<Ent
   const status = refused.find((error) => error.status === 400)?.status ?? refused[0]!.status
   throw new FhirError(status, refused.flatMap(({ issues }) => issues).slice(0, issuesMax))
 }
+
+const isOperation = ({ target, method, url }: Entry) =>
+  target.kind === 'other' && method === 'POST' && url.includes('$')
 
 /** All that is wrong is told at once, up to so many entries and issues. */
 const refusedMax = 100
@@ -138,6 +141,8 @@ async function attempt(context: Context, entries: readonly Entry[], claims: Clai
     changes.push(changeOf(context, each, links))
     makers.push(each)
   }
+  // Nothing to write and nothing to claim: what was found needs no commit to be true.
+  if (changes.length === 0 && claims.length === 0) return done
   const committed = await commit(context, {
     changes,
     conditions: identities.selections.conditions,

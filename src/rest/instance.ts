@@ -116,10 +116,10 @@ export async function answerDelete(exchange: Exchange): Promise<Answer> {
 }
 
 export async function answerConditionalDelete(exchange: Exchange): Promise<Answer> {
-  const { context, place, query, service } = exchange
+  const { context, place, query } = exchange
   const { ifMatch } = preconditionsOf(exchange)
   const written = await conditionalDelete(context, place.type!, query, {
-    multiple: service.multipleDeletes,
+    multiple: true,
     ...(ifMatch !== undefined && { ifMatch }),
   })
   return deletedAnswer(exchange, written.length)

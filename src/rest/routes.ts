@@ -6,6 +6,7 @@
 import { notAllowed } from '../fhir/index.js'
 import type { Answer } from './answer.js'
 import { answerBinaryCreate, answerBinaryRead, answerBinaryUpdate, answerBinaryVread } from './binary.js'
+import { answerBundle } from './bundle.js'
 import type { Exchange } from './exchange.js'
 import { answerFormSearch, answerHistory, answerSearch } from './find.js'
 import {
@@ -20,8 +21,8 @@ import {
   answerVread,
 } from './instance.js'
 import type { Place, Shape } from './locate.js'
+import { answerCapabilities } from './metadata.js'
 import { answerOperation } from './operation.js'
-import { answerBundle, answerCapabilities } from './system.js'
 
 /** `interaction` is the code of https://hl7.org/fhir/R4/valueset-restful-interaction.html where it has one. */
 export type Route = {

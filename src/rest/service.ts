@@ -13,12 +13,13 @@ export type Service = {
   /** The context of a caller's requests now; with the search parameters that are in force. */
   context(caller: Caller): Context
   operations: readonly Operation[]
+  software: { name: string; version: string }
+  /** When the server was started, as a dateTime. */
+  started: string
   limits: Limits
   compress: boolean
   /** Origins of web pages that may call; `*` is any. */
   corsOrigins: readonly string[]
-  /** Whether a conditional delete may remove more than one resource. */
-  multipleDeletes: boolean
   /** Told of errors nobody expected. */
   report: Report
   /** Told of every request that was answered. */

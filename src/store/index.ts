@@ -1,1 +1,2 @@
+export { openSqlite, type SqliteOptions } from './sqlite/index.js'
 export * from './store.js'

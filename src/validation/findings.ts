@@ -7,12 +7,16 @@
  * valid resource should cost nothing but looking. It names elements as the definitions do: `Observation.value`, not
  * `Observation.valueQuantity`.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Issue, IssueType } from '../fhir/index.js'
 
 /** Most issues one check reports; a resource with more than that is not mended one by one. */
 export const issuesMax = 100
 
-/** Thrown inside a check to end it early; never leaves `collect`. */
+/** How long steps go on before others may. */
+const stepsMs = 10
+
+/** Thrown inside a check to end it early; never leaves `collect` and `collectInSteps`. */
 const full = Symbol('full')
 
 export class Findings {
@@ -39,11 +43,11 @@ export class Findings {
   }
 
   error(code: IssueType, diagnostics: string): void {
-    this.add({ severity: 'error', code, diagnostics, ...(this.steps.length > 0 && { expression: [this.expression] }) })
+    this.report('error', code, diagnostics)
   }
 
-  add(issue: Issue): void {
-    this.issues.push(issue)
+  report(severity: Issue['severity'], code: IssueType, diagnostics: string): void {
+    this.issues.push({ severity, code, diagnostics, ...(this.steps.length > 0 && { expression: [this.expression] }) })
     if (this.issues.length >= issuesMax) throw full
   }
 }
@@ -53,6 +57,22 @@ export function collect(check: (findings: Findings) => void): Issue[] {
   const findings = new Findings()
   try {
     check(findings)
+  } catch (error) {
+    if (error !== full) throw error
+  }
+  return findings.issues
+}
+
+/** The same for a check in steps, between which others may go first. */
+export async function collectInSteps(check: (findings: Findings) => Iterable<void>): Promise<Issue[]> {
+  const findings = new Findings()
+  let since = performance.now()
+  try {
+    for (const _ of check(findings)) {
+      if (performance.now() - since < stepsMs) continue
+      await setImmediate()
+      since = performance.now()
+    }
   } catch (error) {
     if (error !== full) throw error
   }

@@ -6,7 +6,13 @@
  * Shapes are made when a type is first met, and only they are read while checking: no name is put together, no list
  * searched, for a valid resource.
  */
-import { type ElementDefinition, type ElementType, type TypeDefinition, typeDefinition } from '../fhir/index.js'
+import {
+  type ElementDefinition,
+  type ElementType,
+  type Invariant,
+  type TypeDefinition,
+  typeDefinition,
+} from '../fhir/index.js'
 import { type Binding, binding } from './bindings.js'
 import { type Primitive, primitive } from './primitives.js'
 
@@ -27,6 +33,8 @@ export type Row = {
   binding?: Binding
   /** The types a Reference may refer to; absent: any. */
   targets?: ReadonlySet<string>
+  /** Those the element adds to its type's. */
+  invariants?: Invariant[]
 }
 
 export type Shape = {
@@ -81,6 +89,7 @@ function rowOf(element: ElementDefinition, { code, targets }: ElementType, bit: 
     content: rules ? 'primitive' : kind === 'resource' ? 'resource' : 'complex',
     ...(rules && { primitive: rules }),
     ...(element.binding !== undefined && { binding: binding(element.binding) }),
+    ...(element.invariants && { invariants: element.invariants }),
     ...(targets && !targets.includes('Resource') && { targets: new Set(targets) }),
   }
 }

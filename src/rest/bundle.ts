@@ -1,7 +1,6 @@
 /**
- * Answers of the interactions on the whole system: capabilities, batch and transaction.
+ * Answers of the interactions on the whole system: batch and transaction.
  *
- * https://hl7.org/fhir/R4/http.html#capabilities
  * https://hl7.org/fhir/R4/http.html#transaction
  */
 import { bundle, writeAnswer } from '../interactions/index.js'
@@ -13,7 +12,6 @@ export async function answerBundle(exchange: Exchange): Promise<Answer> {
   const { context, service, prefer } = exchange
   const { idempotencyKey } = preconditionsOf(exchange)
   const answer = await bundle(context, await resourceOf(exchange), dispatcher(service, context), {
-    multipleDeletes: service.multipleDeletes,
     ...(prefer.return && { prefer: prefer.return }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
   })

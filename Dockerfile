@@ -1,0 +1,37 @@
+# hospitallink in a container: small, without root, with a file system that may be read-only.
+#
+#   docker build -t hospitallink .
+#   docker run --network host --read-only --tmpfs /tmp -v hospital:/data hospitallink
+#
+# The host's network is needed as long as AUTH=off allows loopback addresses only.
+
+FROM node:22-bookworm AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+COPY profiles ./profiles
+# What only compiling the embedded store needs stays behind.
+RUN npm run build \
+ && npm prune --omit=dev --no-audit --no-fund \
+ && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/better-sqlite3/build/Release/obj* \
+ && find dist \( -name '*.map' -o -name '.tsbuildinfo' \) -delete \
+ && node -e "new (require('better-sqlite3'))(':memory:').close()"
+
+FROM node:22-bookworm-slim
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/profiles ./profiles
+COPY --from=build /app/dist ./dist
+RUN mkdir /data && chown node:node /data
+USER node
+ENV STORE=sqlite:/data/hospital.db
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8080) + '/health').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node", "dist/main.js"]
+CMD ["serve"]
