@@ -13,6 +13,7 @@ import { AFTER, inverted, KIND, NULL_KEY, textBeginning } from './keys.mjs'
  * @property {import('./filter.mjs').Interval[]} intervals sorted and apart
  * @property {boolean} exact whether a key within says that the document matches
  * @property {boolean} absent whether documents without the field match
+ * @property {boolean} [present] it asks for anything but null
  * @property {object} [group] the `$elemMatch` it stands in, with the path of its array
  * @property {object} node
  */
@@ -79,7 +80,13 @@ function complementOf(node) {
   if (node.op === 'and' && node.of.length === 1) return complementOf(node.of[0])
   if (node.op === 'exists') return { path: node.path, intervals: [point(NULL_KEY)], exact: false, absent: true }
   if (node.op !== 'in' || node.whole) return undefined
-  return { path: node.path, intervals: complement(node.intervals), exact: false, absent: !node.nullish }
+  return {
+    path: node.path,
+    intervals: complement(node.intervals),
+    exact: false,
+    absent: !node.nullish,
+    present: node.nullish,
+  }
 }
 
 export function union(intervals) {
@@ -158,7 +165,9 @@ export function indexBounds(index, predicates) {
       exact &&= here.every((predicate) => predicate.exact)
       return here.map((predicate) => predicate.intervals).reduce(intersection)
     }
-    const free = bound.has(array) ? here.filter(({ group }) => group && group === bound.get(array)) : here
+    // Below an array that holds no sub-documents an index has null where a query finds nothing at all.
+    const known = array === path ? here : here.filter(({ present }) => !present)
+    const free = bound.has(array) ? known.filter(({ group }) => group && group === bound.get(array)) : known
     if (free.length === 0) return [EVERYTHING]
     const best = free.reduce((a, b) => (rank(b) < rank(a) ? b : a))
     // With a second array further down, two predicates could be about different elements of that.

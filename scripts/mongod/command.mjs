@@ -13,7 +13,7 @@ import { explaining } from './commands/explain.mjs'
 import { reads } from './commands/reads.mjs'
 import { transactions } from './commands/transactions.mjs'
 import { writes } from './commands/writes.mjs'
-import { Blocked, CommandError, labelsFor, nameOf, refuse } from './errors.mjs'
+import { Blocked, CommandError, labelsFor, nameOf, refuse, unsupported } from './errors.mjs'
 import { failureOf } from './failpoints.mjs'
 import { numberFrom, sessionKey } from './sessions.mjs'
 import { Writer } from './store.mjs'
@@ -218,6 +218,7 @@ function prepare(context, command, name) {
     if (limit < 0) refuse(2, `${limit} value for maxTimeMS is out of range`)
     if (limit > 0) context.deadline = Date.now() + limit
   }
+  if (body.apiStrict === true) unsupported('apiStrict')
   readConcernOf(body)
   if (server.steppedDown && !command.anyState)
     refuse(command.writes ? 10107 : 13435, command.writes ? 'not primary' : 'not primary and secondaryOk=false')
@@ -273,9 +274,13 @@ function readConcernOf({ readConcern }) {
     refuse(9, "readConcern.level must be either 'local', 'majority', 'linearizable', 'available', or 'snapshot'")
 }
 
+const CONCERNS = new Set(['w', 'j', 'wtimeout', 'fsync', 'provenance'])
+
 /** One member can hold a write: more than that never comes true. */
 function wrongWriteConcern(writeConcern) {
   const w = field(writeConcern ?? {}, 'w')
+  for (const name of Object.keys(writeConcern ?? {}))
+    if (!CONCERNS.has(name)) refuse(40415, `BSON field 'writeConcern.${name}' is an unknown field.`)
   if (w === undefined || w === 'majority') return undefined
   if (typeof w === 'string')
     return {

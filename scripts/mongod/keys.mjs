@@ -113,12 +113,13 @@ function longKey(value) {
 const numberKey = (value) => START.number + orderedDouble(value) + EXACT
 const SMALL = Array.from({ length: 1024 }, (_, i) => numberKey(i))
 
-const PLAIN_TEXT = /^[\x01-\x7f]*$/
+const PLAIN_TEXT = /^[\x02-\x7f]*$/
 
-/** Text as its UTF-8 bytes with an end; a null byte inside is marked, so that the end stays the least. */
+/** Text as its UTF-8 bytes with a null byte at the end; inside, the two least bytes are written as two. */
 function text(value) {
   if (PLAIN_TEXT.test(value)) return `${value}\0`
-  return `${Buffer.from(value, 'utf8').latin1Slice().replaceAll('\0', '\0\xff')}\0`
+  const utf8 = Buffer.from(value, 'utf8').latin1Slice()
+  return `${utf8.replace(/[\0\x01]/g, (byte) => (byte === '\0' ? '\x01\x01' : '\x01\x02'))}\0`
 }
 
 /** What the keys of all texts with this beginning begin with. */
@@ -242,10 +243,8 @@ export function endOf(key, at, down) {
   const byte = (i) => key.charCodeAt(i) ^ flip
   const textEnd = (from) => {
     let i = from
-    for (;;) {
-      if (byte(i) === 0 && byte(i + 1) !== 0xff) return i + 1
-      i += byte(i) === 0 ? 2 : 1
-    }
+    while (byte(i) !== 0) i++
+    return i + 1
   }
   const valueEnd = (from) => {
     switch (byte(from)) {

@@ -34,7 +34,9 @@ export function plansFor(collection, { filter, sort, hint, noScan, namespace }) 
   const plans = usable.flatMap((index) => indexPlans(index, predicates, filter, sort, hinted !== undefined))
   if (hinted) {
     if (plans.length > 0) return plans.slice(0, 1)
-    if (hinted.filter || hinted.specification.sparse) return [fullScanOf(hinted, sort)]
+    if (hinted.specification.sparse) return [fullScanOf(hinted, sort)]
+    if (hinted.filter)
+      refuse(291, 'No query solutions: the hinted index is partial and does not hold everything the query can find')
     refuse(
       2,
       `error processing query: ns=${namespace} planner returned error :: caused by :: hint provided does not correspond to a usable index`,

@@ -144,14 +144,29 @@ const runs = new Script('run()')
 /** What the engine throws is the fault of the expression or of the resource, never ours: it becomes a FhirError. */
 function limited<T>(timeoutMs: number | undefined, failed: (error: unknown) => FhirError, run: () => T): T {
   try {
-    if (timeoutMs === undefined) return run()
-    sandbox['run'] = run
-    return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
+    return quietly(() => {
+      if (timeoutMs === undefined) return run()
+      sandbox['run'] = run
+      return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
+    })
   } catch (error) {
     if (error instanceof FhirError) throw error
     if (error instanceof RangeError || (error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
       throw tooCostly('the FHIRPath expression takes too long; write it simpler')
     throw failed(error)
+  }
+}
+
+/** The engine warns on the console, quoting values of the resource; a wrong number of arguments is an error to us. */
+function quietly<T>(run: () => T): T {
+  const { warn } = console
+  console.warn = (message: unknown) => {
+    if (String(message).includes('wrong arity')) throw new Error(String(message))
+  }
+  try {
+    return run()
+  } finally {
+    console.warn = warn
   }
 }
 
@@ -162,10 +177,12 @@ function unreadable(error: unknown): FhirError {
 }
 
 function unevaluable(error: unknown): FhirError {
-  const name = /^Not implemented: (\w{1,64})$/.exec((error as Error).message)?.[1]
-  return invalid(
-    name === undefined ? 'the FHIRPath expression cannot be evaluated here' : `there is no function ${name}() here`,
-  )
+  const { message } = error as Error
+  const unknown = /^Not implemented: (\w{1,64})$/.exec(message)?.[1]
+  if (unknown !== undefined) return invalid(`there is no function ${unknown}() here`)
+  const miscalled = /^(\w{1,64}) wrong arity/.exec(message)?.[1]
+  if (miscalled !== undefined) return invalid(`the function ${miscalled}() has another number of arguments`)
+  return invalid('the FHIRPath expression cannot be evaluated here')
 }
 
 const isNode = (value: unknown): value is ResourceNode =>

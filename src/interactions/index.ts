@@ -1,5 +1,5 @@
 export { type Prefer, writeAnswer } from './answer.js'
-export { breather, inWindows } from './breathe.js'
+export { type Breathe, breather, inWindows } from './breathe.js'
 export * from './bundle.js'
 export { type Built, capabilities, type OfferedOperation } from './capabilities.js'
 export { commit } from './commit.js'

@@ -366,7 +366,7 @@ test('%resource is the resource at hand, also in an entry', () => {
   expect(keysOf({ resourceType: 'Bundle', type: 'collection', entry: [{ resource }] })).toContain('obs-7')
 })
 
-test('resolve() finds what is in the same Bundle', () => {
+test('a reference may be to what is in the same Bundle', () => {
   const entry = (resource: JsonObject, fullUrl: string): JsonObject => ({ fullUrl, resource })
   const bundle = (member: string): JsonObject => ({
     resourceType: 'Bundle',
@@ -385,6 +385,8 @@ test('resolve() finds what is in the same Bundle', () => {
   })
   expect(keysOf(bundle('Practitioner/p'))).not.toContain('ctm-1')
   expect(keysOf(bundle('urn:uuid:3'))).toContain('ctm-1')
+  expect(keysOf(bundle('urn:uuid:4'))).not.toContain('ctm-1')
+  expect(keysOf(bundle('Patient/elsewhere'))).toContain('ctm-1')
   expect(keysOf(bundle('Practitioner/elsewhere'))).not.toContain('ctm-1')
 })
 
@@ -418,4 +420,11 @@ test('what an expression cannot be evaluated on is told, not thrown', () => {
   for (const resource of wrong) expect(Array.isArray(invariantIssues(resource))).toBe(true)
   const twice = invariantIssues({ resourceType: 'ValueSet', name: ['A', 'B'] })
   expect(twice.map(({ severity, code }) => `${severity} ${code}`)).toContain('information incomplete')
+})
+
+test('one expression never takes long on a large resource', () => {
+  const concept = Array.from({ length: 200_000 }, (_, i) => ({ code: `c${i}` }))
+  const issues = invariantIssues({ resourceType: 'CodeSystem', status: 'draft', content: 'complete', concept })
+  expect(issues.filter(({ severity }) => severity === 'error')).toEqual([])
+  expect(issues.map(({ diagnostics }) => diagnostics)).toContain('the invariant csd-1 could not be evaluated here')
 })

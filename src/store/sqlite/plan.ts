@@ -257,7 +257,7 @@ export class Plan {
   private termsOf(scope: Scope, test: TokenTest | StringTest | UriTest): TermSet | undefined {
     const where = this.termsWhere(scope, test)
     if (!where) return undefined
-    const terms = this.lookup.terms(sql`${where} LIMIT ${termsMax + 1}`)
+    const terms = this.lookup.terms(sql`${where} LIMIT ${termsMax + 1} + 0`)
     if (!terms.length) return undefined
     return terms.length <= termsMax ? { terms } : { where }
   }
