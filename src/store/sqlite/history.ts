@@ -15,11 +15,13 @@ import type { Lookup } from './lookup.js'
 import { Plan, type Scope } from './plan.js'
 import { all, raw, type Sql, sql } from './sql.js'
 import { bySeq, storedOf, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export class History {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
+    private readonly tuning: Tuning,
   ) {}
 
   read({ type, id }: Ref, reach: Reach, version: number | undefined): Stored | undefined {
@@ -133,7 +135,7 @@ export class History {
   private planned<T>(reach: Reach, work: (plan: Plan) => T): T {
     const { mark } = this.questions
     try {
-      return work(new Plan(this.lookup, reach, this.questions))
+      return work(new Plan(this.lookup, reach, this.questions, this.tuning))
     } finally {
       this.questions.release(mark)
     }

@@ -11,11 +11,12 @@ import { cut } from './cut.js'
 import type { Param } from './dictionary.js'
 import type { Questions } from './functions.js'
 import type { Lookup } from './lookup.js'
-import { after, type Plan, type Scope, type Source } from './plan.js'
+import { after, type Plan, restricted, type Scope, type Source } from './plan.js'
 import { intervalKey, targetsOf, termsOf } from './posted.js'
 import { widthOfSeries } from './series.js'
 import { all, join, raw, type Sql, sql } from './sql.js'
 import { byRid, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export type Key = string | number | null
 /** A resource in its place; `row` where it was read along. */
@@ -30,24 +31,18 @@ type Asked = {
   bodies: boolean
 }
 
-/** From so many candidates on, an index in the order asked for is read instead of sorting them. */
-const sortedMax = 1000
-/** From so many on, every resource of the type is looked at in order instead. */
-const collectedMax = 10_000
-/** A patient with fewer resources of the type has them sorted. */
-const timelineMin = 32
-
 export class Order {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
     private readonly plan: Plan,
+    private readonly tuning: Tuning,
   ) {}
 
   page(asked: Asked): Place[] {
     const source = this.plan.find(asked.scope, asked.where)
     if (!source) return []
-    return asked.sort.length ? this.sorted(asked, source) : this.created(asked, source)
+    return asked.sort.length ? this.sorted(asked, source) : this.created(asked, this.collected(asked, source))
   }
 
   count(scope: Scope, where: Expression): number {
@@ -61,9 +56,9 @@ export class Order {
   }
 
   /** In the order of creation. */
-  private created({ scope, where, after, count, bodies }: Asked, source: Source): Place[] {
+  private created({ after, count, bodies }: Asked, source: Source): Place[] {
     const last = Number(after?.at(-1) ?? 0)
-    const parts = source.ordered ? [source] : (source.parts ?? [this.collected(scope, where, source)])
+    const parts = source.ordered ? [source] : (source.parts ?? [source])
     const select = (part: Source) =>
       sql`SELECT ${raw(part.ordered ? '' : 'DISTINCT ')}${part.rid} AS rid ${part.from} AND ${part.rid} > ${last} ORDER BY 1 LIMIT ${count} + 0`
     const only = parts.length === 1 ? parts[0] : undefined
@@ -74,8 +69,11 @@ export class Order {
     return only ? found[0]! : merge(found, [], count)
   }
 
-  private collected(scope: Scope, where: Expression, source: Source): Source {
-    return source.size(collectedMax) < collectedMax ? source : this.plan.scan(scope, where)
+  /** Of very many in no order, only the first are wanted: going through the type in order finds them soon. */
+  private collected({ scope, where }: Asked, source: Source): Source {
+    const { scannedMin } = this.tuning
+    if (source.ordered || source.parts) return source
+    return source.size(scannedMin) < scannedMin ? source : this.plan.scan(scope, where)
   }
 
   private sorted(asked: Asked, source: Source): Place[] {
@@ -109,7 +107,7 @@ export class Order {
     const cases = columns.map((column, i) => {
       const key = after[i]!
       const equal = columns.slice(0, i).map((before, j) => sql`${before} IS ${after[j]!}`)
-      if (key === null) return raw('0')
+      if (key === null) return raw('(1 = 0)')
       const further = sort[i]!.descending
         ? sql`(${column} < ${key} OR ${column} IS NULL)`
         : sql`(${column} > ${key} OR ${column} IS NULL)`
@@ -151,6 +149,7 @@ export class Order {
   /** An index that has the order asked for, if reading it is better than sorting what the source finds. */
   private stream(asked: Asked, source: Source): Stream | undefined {
     const { scope, sort } = asked
+    const { sortedMin, timelineMin } = this.tuning
     const [first] = sort
     if (!first) return undefined
     const params = this.lookup.dictionary.paramsOf(scope.tid, first.param)
@@ -159,7 +158,7 @@ export class Order {
       const target = this.plan.timelineTarget(scope, asked.where, only)
       if (target !== undefined && source.size(timelineMin) >= timelineMin) return this.timeline(asked, only, target)
     }
-    if (source.size(sortedMax) < sortedMax) return undefined
+    if (source.size(sortedMin) < sortedMin) return undefined
     if (only && isText(only)) return { next: (after, count) => this.groups(asked, only, after, count), param: only }
     if (sort.length > 1) return undefined
     if (first.param === '_id' || first.param === '_lastUpdated') return this.ofColumn(asked, first)
@@ -177,17 +176,10 @@ export class Order {
       after: after && after[0] === null ? after.slice(1) : undefined,
       count: count - found.length,
     }
-    const source = this.plan.find(scope, where)!
-    const a = source.rid
-    const keyless = this.lookup.terms(sql`pid = ${param.pid} AND value IS NULL LIMIT 1`).length
-      ? sql`${this.key(scope, sort[0]!, a)} IS NULL`
-      : this.plan.missing(scope, sort[0]!.param, a)
-    const none: Source = {
-      from: sql`${source.from} AND ${keyless}`,
-      rid: a,
-      ordered: source.ordered,
-      size: source.size,
-    }
+    const codeless = this.lookup.terms(sql`pid = ${param.pid} AND value IS NULL LIMIT 1`).length > 0
+    const none = restricted(this.collected(asked, this.plan.find(scope, where)!), (rid) =>
+      codeless ? sql`${this.key(scope, sort[0]!, rid)} IS NULL` : this.plan.missing(scope, sort[0]!.param, rid),
+    )
     const last = rest.sort.length ? this.ranked(rest, none) : this.created(rest, none)
     return [...found, ...last.map((place) => ({ ...place, keys: [null, ...place.keys] }))]
   }
@@ -340,7 +332,7 @@ export class Order {
         const end = after(key)
         const same = sql`value >= ${key} AND ${end === undefined ? raw('1') : sql`value < ${end}`}`
         yield { key, terms: JSON.stringify(this.lookup.terms(sql`pid = ${pid} AND ${same}`)) }
-        if (!descending) bound = end === undefined ? raw('0') : sql`value >= ${end}`
+        if (!descending) bound = end === undefined ? raw('(1 = 0)') : sql`value >= ${end}`
         break
       }
       if (!rows.length) return

@@ -14,12 +14,14 @@ import { merge, Order, type Place } from './order.js'
 import { Plan, type Scope } from './plan.js'
 import { type Sql, sql } from './sql.js'
 import { byRid, storedOf, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export class Search {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
     private readonly includesMax: number,
+    private readonly tuning: Tuning,
   ) {}
 
   find(query: Query, reach: Reach): Found {
@@ -78,8 +80,8 @@ export class Search {
   private planned<T>(reach: Reach, work: (plan: Plan, order: Order) => T): T {
     const { mark } = this.questions
     try {
-      const plan = new Plan(this.lookup, reach, this.questions)
-      return work(plan, new Order(this.lookup, this.questions, plan))
+      const plan = new Plan(this.lookup, reach, this.questions, this.tuning)
+      return work(plan, new Order(this.lookup, this.questions, plan, this.tuning))
     } finally {
       this.questions.release(mark)
     }
