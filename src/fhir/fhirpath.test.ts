@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import {
   clientTimeoutMs,
   compileFhirPath,
+  compileTypedFhirPath,
   expressionMax,
   FhirError,
   type Json,
@@ -122,6 +123,23 @@ describe('what an expression gives', () => {
     for (const input of [null, true, 1, 'a', [], {}, [observation, observation]] as Json[])
       expect(Array.isArray(evaluate('descendants().count()', input))).toBe(true)
   })
+})
+
+test('results with their types, for search parameters', () => {
+  const typed = (expression: string) => compileTypedFhirPath(expression)(observation)
+  expect(typed('value')).toEqual([
+    { value: { value: 1, unit: 'mg', system: 'http://unitsofmeasure.org', code: 'mg' }, type: 'Quantity' },
+  ])
+  expect(typed('effective | code.coding.code.first() | status')).toEqual([
+    { value: '2020-01-02', type: 'dateTime' },
+    { value: '25836-8', type: 'code' },
+  ])
+  expect(typed("'a' | 1 | true")).toEqual([
+    { value: 'a', type: 'string' },
+    { value: 1, type: 'integer' },
+    { value: true, type: 'boolean' },
+  ])
+  expect(typed('nothing')).toEqual([])
 })
 
 describe('places', () => {

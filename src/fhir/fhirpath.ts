@@ -8,7 +8,7 @@
  * tell the ones that never end (`repeat($this + 1)`, a pattern that backtracks) from the rest.
  */
 import { createRequire } from 'node:module'
-import { createContext, Script } from 'node:vm'
+import { type Context, createContext, Script } from 'node:vm'
 import type { ResourceNode } from 'fhirpath'
 import type { Json, JsonObject } from './json.js'
 import { FhirError, invalid, tooCostly } from './outcome.js'
@@ -74,11 +74,10 @@ export function locate(expression: string, input: Json, timeoutMs: number): (Ste
 
 type Evaluate = (input: Json, variables?: Record<string, unknown>) => unknown[]
 
-function compiled(expression: string, { base, timeoutMs }: FhirPathOptions): Evaluate {
+function compiled(expression: string, { base = '', timeoutMs }: FhirPathOptions): Evaluate {
   if (expression.length > expressionMax)
     throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
-  load() // Outside of the limit, which the first expression would exceed.
-  const evaluate = limited(timeoutMs, unreadable, () => cached(expression, base))
+  const evaluate = cached(expression, base, timeoutMs)
   const constants = constantsOf(expression)
   return (input, variables) => {
     const known: Record<string, unknown> = { ...constants, resource: input, rootResource: input, ...variables }
@@ -114,16 +113,16 @@ const cacheSize = 2000
 const cache = new Map<string, Compiled>()
 
 /** Compiling takes 0.2 to 1 ms, so the expressions used last are kept. */
-function cached(expression: string, base = ''): Compiled {
+function cached(expression: string, base: string, timeoutMs: number | undefined): Compiled {
   const key = `${base} ${expression}`
   let evaluate = cache.get(key)
   if (evaluate) cache.delete(key)
   else {
-    const { engine, model } = load()
+    const { engine, model } = load() // Outside of the limit, which loading would exceed.
     const readable = withDelimitedDiv(expression)
     const path = base === '' ? readable : { base, expression: readable }
     const options = { resolveInternalTypes: false, traceFn: () => {}, userInvocationTable: { resolve } }
-    evaluate = engine.compile(path, model, options)
+    evaluate = limited(timeoutMs, unreadable, () => engine.compile(path, model, options))
   }
   cache.set(key, evaluate)
   if (cache.size > cacheSize) cache.delete(cache.keys().next().value!)
@@ -138,7 +137,7 @@ function withDelimitedDiv(expression: string): string {
   )
 }
 
-const sandbox = createContext({ run: undefined as unknown })
+let sandbox: Context | undefined
 const runs = new Script('run()')
 
 /** What the engine throws is the fault of the expression or of the resource, never ours: it becomes a FhirError. */
@@ -146,6 +145,7 @@ function limited<T>(timeoutMs: number | undefined, failed: (error: unknown) => F
   try {
     return quietly(() => {
       if (timeoutMs === undefined) return run()
+      sandbox ??= createContext()
       sandbox['run'] = run
       return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
     })
