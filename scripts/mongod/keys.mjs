@@ -215,9 +215,6 @@ export function compare(a, b) {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
-/** The first character of a value's key: values of one kind share it. */
-export const kindOf = (value) => keyOf(value)[0]
-
 /** The smallest number a range may hold: NaN lies outside. */
 export const LEAST_NUMBER = START.number + orderedDouble(Number.NEGATIVE_INFINITY)
 export const NAN_KEY = START.number + orderedDouble(Number.NaN) + EXACT
