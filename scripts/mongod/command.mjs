@@ -90,6 +90,7 @@ export class Context {
       if (command === 'find') refuse(9, `Failed to parse: find: ${name}. 'find' field must be of BSON type string.`)
       refuse(73, `collection name has invalid type ${typeof name}`)
     }
+    if (this.database === 'local' || this.database === 'config') unsupported(`the database ${this.database}`)
     if (name === '' || name.startsWith('.') || name.includes('\0'))
       refuse(73, `Invalid namespace specified '${this.database}.${name}'`)
     const namespace = `${this.database}.${name}`

@@ -103,7 +103,11 @@ export class Server {
   async #serve(connection, request) {
     const { socket } = connection
     if (socket.destroyed) return
-    const reply = await answer(this, connection, request)
+    const reply = await answer(this, connection, request).catch((error) => {
+      // The body was no BSON: there is nothing that could be answered.
+      if (error instanceof CommandError || error instanceof RangeError) return 'close'
+      throw error
+    })
     if (reply === 'close') {
       socket.destroy()
       return
