@@ -10,7 +10,6 @@ import { allPoints, downwards, indexBounds, isFull, predicatesOf } from './bound
 import { encode, isPlain, numberOf } from './bson.mjs'
 import { refuse } from './errors.mjs'
 import { EVERYTHING } from './filter.mjs'
-import { endOf } from './keys.mjs'
 
 /** More scans than this are not merged into one order. */
 const MERGED_SCANS_MAX = 200
@@ -230,15 +229,3 @@ const unsorted = (plan) => ({
   exploded: 0,
   branches: plan.branches?.map(unsorted),
 })
-
-/** The parts of a key, one for each field. */
-export function componentsOf(key, fields) {
-  const parts = []
-  let at = 0
-  for (const { down } of fields) {
-    const end = endOf(key, at, down)
-    parts.push(key.slice(at, end))
-    at = end
-  }
-  return parts
-}

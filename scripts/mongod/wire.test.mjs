@@ -101,6 +101,7 @@ test.each([
   ['a length beyond all bounds', Buffer.from([255, 255, 255, 127])],
   ['an unknown opcode', Buffer.from([16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0])],
   ['an unknown flag', message(ping, { flags: 4 })],
+  ['a body that is no BSON', message(ping).fill(0x77, 25, 26)],
   ['a body cut short', Buffer.concat([Buffer.from([25, 0, 0, 0]), message(ping).subarray(4, 25)])],
 ])('%s ends the connection and nothing else', async (_what, bytes) => {
   expect(await talk([bytes], 1)).toEqual([])

@@ -1,8 +1,10 @@
 /**
  * Writes and reads through the official driver, where the recorded answers say nothing: whole types, many at once, refusals.
  */
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Binary, Decimal128, Double, Int32, Long, MongoClient, ObjectId, Timestamp } from 'mongodb'
+import { Binary, Decimal128, Double, GridFSBucket, Int32, Long, MongoClient, ObjectId, Timestamp } from 'mongodb'
 import { startMongod } from './server.mjs'
 import { expireDocuments } from './ttl.mjs'
 
@@ -106,6 +108,31 @@ test('large answers come in batches of bytes', async () => {
   expect(found.map(({ _id, body: bytes }) => [_id, bytes.length()])).toEqual(
     [0, 1, 2, 3, 4, 5].map((id) => [id, 4_000_000]),
   )
+})
+
+test('reads of a snapshot session are of one time', async () => {
+  const items = db.collection('times')
+  await items.insertMany([{ _id: 1 }, { _id: 2 }])
+  const session = client.startSession({ snapshot: true })
+  expect(await items.find({}, { session }).toArray()).toHaveLength(2)
+  await items.deleteOne({ _id: 1 })
+  expect(await items.find({}, { session }).toArray()).toHaveLength(2)
+  expect(await items.aggregate([{ $count: 'n' }], { session }).toArray()).toEqual([{ n: 2 }])
+  expect(await items.distinct('_id', {}, { session })).toEqual([1, 2])
+  await session.endSession()
+  expect(await items.find({}).toArray()).toHaveLength(1)
+})
+
+test('files of any size are kept in pieces', async () => {
+  const bucket = new GridFSBucket(db)
+  const content = Buffer.alloc(700_000, 'ab')
+  const upload = bucket.openUploadStream('scan')
+  await pipeline(Readable.from([content]), upload)
+  const pieces = []
+  for await (const piece of bucket.openDownloadStream(upload.id)) pieces.push(piece)
+  expect(Buffer.concat(pieces).equals(content)).toBe(true)
+  await bucket.delete(upload.id)
+  expect(await db.collection('fs.chunks').countDocuments({})).toBe(0)
 })
 
 test('documents expire', async () => {

@@ -142,6 +142,7 @@ export const reads = {
     fields: FIND_FIELDS,
     unknownField: 9,
     inTransaction: 'yes',
+    snapshots: true,
     run(context, body) {
       const query = findQuery(context, body)
       const run = execute(context.view, query)
@@ -171,6 +172,7 @@ export const reads = {
   distinct: {
     fields: ['key', 'query', 'collation', 'hint'],
     inTransaction: 'yes',
+    snapshots: true,
     run(context, body) {
       if (typeof body.key !== 'string')
         refuse(14, `BSON field 'distinct.key' is the wrong type '${typeName(body.key)}'`)
