@@ -13,6 +13,7 @@ import { etag } from '../interactions/index.js'
 import type { Stored } from '../store/index.js'
 import { compress, compressMin, compressor, encodingOf } from './compress.js'
 import type { Format } from './negotiate.js'
+import type { Parameter } from './parameters.js'
 
 /** `body` and `pieces` are one JSON document unless `contentType` says what else they are. */
 export type Answer = {
@@ -27,6 +28,8 @@ export type Answer = {
   location?: string
   contentLocation?: string
   headers?: Record<string, string>
+  /** What a form said about the form of the answer: `_format`, `_pretty`. */
+  form?: Parameter[]
 }
 
 export const httpDate = (ms: number): string => new Date(ms).toUTCString()

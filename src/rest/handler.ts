@@ -98,7 +98,17 @@ async function answered(service: Service, basePath: string, sending: Sending, do
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
   const context = preferring(service.context(service.identify(request)), prefer)
-  return route.answer({ service, context, place, method: request.method ?? 'GET', ...split, prefer, source })
+  const answer = await route.answer({
+    service,
+    context,
+    place,
+    method: request.method ?? 'GET',
+    ...split,
+    prefer,
+    source,
+  })
+  if (answer.form?.length) sending.format = formatOf(request, answer.form, route)
+  return answer
 }
 
 /** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */

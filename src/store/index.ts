@@ -1,2 +1,2 @@
-export { openSqlite, type SqliteOptions } from './sqlite/index.js'
+export { backupSqlite, openSqlite, type SqliteOptions } from './sqlite/index.js'
 export * from './store.js'
