@@ -5,6 +5,8 @@
  *
  * Used by the writer, inside its transaction. What a commit added is forgotten again when the commit is rolled back.
  */
+
+import { detached } from '../../fhir/index.js'
 import type { Connection } from './connection.js'
 import { Recent } from './recent.js'
 import { type Sql, sql } from './sql.js'
@@ -130,7 +132,7 @@ export class Dictionary {
     const pid = this.add(
       sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid AS number`,
     )
-    const param = { pid, tid, code, kind }
+    const param = { pid, tid, code: detached(code), kind }
     this.addParam(param)
     this.undo.push(() => {
       const all = this.params.get(tid)!
@@ -147,7 +149,7 @@ export class Dictionary {
     const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
     const sys = stored?.sys ?? this.add(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys AS number`)
     if (url.length <= cachedLengthMax) {
-      this.systems.set(url, sys)
+      this.systems.set(detached(url), sys)
       if (!stored) this.undo.push(() => this.systems.delete(url))
     }
     return sys
@@ -194,8 +196,9 @@ export class Dictionary {
   }
 
   private addType(tid: number, name: string): void {
-    this.types.set(name, tid)
-    this.typeNames.set(tid, name)
+    const kept = detached(name)
+    this.types.set(kept, tid)
+    this.typeNames.set(tid, kept)
   }
 
   private addParam(param: Param): void {

@@ -1,6 +1,7 @@
 /**
  * Terms used lately. Looked up a dozen times for every resource that is written, so the key is never put together.
  */
+import { detached } from '../../fhir/index.js'
 import type { Term } from './dictionary.js'
 
 type Known = { sys: number; raw: string | null; term: number }
@@ -34,9 +35,10 @@ export class TermCache {
       values = new Map()
       this.young.set(pid, values)
     }
+    const kept = { sys, raw: raw === null ? null : detached(raw), term }
     const known = values.get(value)
-    if (known) known.push({ sys, raw, term })
-    else values.set(value, [{ sys, raw, term }])
+    if (known) known.push(kept)
+    else values.set(value === null ? null : detached(value), [kept])
   }
 
   /** All terms of that value. */
