@@ -24,6 +24,7 @@ import {
   type UriTest,
 } from '../../search/index.js'
 import type { Param } from './dictionary.js'
+import { placeOf, tableOf } from './full-text.js'
 import type { Questions } from './functions.js'
 import { condition, passes } from './intervals.js'
 import type { Lookup } from './lookup.js'
@@ -33,7 +34,7 @@ import { widthOfSeries } from './series.js'
 import { all, join, raw, type Sql, sql } from './sql.js'
 import { dateParam } from './timeline.js'
 import type { Tuning } from './tuning.js'
-import { wordsQuery } from './words.js'
+import { says, wordsQuery } from './words.js'
 
 /** Resources found by an index: `FROM … WHERE …` and the expression that is their number. */
 export type Source = {
@@ -663,10 +664,30 @@ export class Plan {
   private text(scope: Scope, { param, words }: TextTest): Source | undefined {
     const query = wordsQuery(words)
     if (query === '' || this.lookup.pid(scope.tid, param, 'text') === undefined) return undefined
-    const table = raw(param === '_text' ? 'narrative' : 'content')
+    const table = tableOf(param)
     const r = this.alias()
+    if (this.lookup.db.value(sql`SELECT 1 FROM wording LIMIT 1`) !== undefined)
+      return this.textWithWaiting(scope, { op: 'text', param, words })
     return this.made({
       from: sql`FROM ${table} CROSS JOIN resource ${r} ON ${r}.rid = ${table}.rowid WHERE ${table} MATCH ${query} AND ${r}.tid = ${scope.tid}`,
+      rid: sql`${r}.rid`,
+      ordered: false,
+    })
+  }
+
+  /** Words that wait to be indexed are read one by one, and stand above those that are indexed. */
+  private textWithWaiting(scope: Scope, { param, words }: TextTest): Source {
+    const table = tableOf(param)
+    const t = this.alias()
+    const r = this.alias()
+    const said = this.questions.add((data) => (says(data.toString(), words) ? 1 : 0))
+    return this.made({
+      from: sql`FROM (
+          SELECT ${table}.rowid AS rid FROM ${table} WHERE ${table} MATCH ${wordsQuery(words)}
+            AND NOT EXISTS (SELECT 1 FROM wording WHERE place = ${placeOf(sql`${table}.rowid`, param)})
+          UNION ALL SELECT place / 2 FROM wording WHERE place % 2 = ${raw(param === '_text' ? '0' : '1')}
+            AND words IS NOT NULL AND ask(CAST(words AS BLOB), ${said})
+        ) ${t} CROSS JOIN resource ${r} ON ${r}.rid = ${t}.rid WHERE ${r}.tid = ${scope.tid}`,
       rid: sql`${r}.rid`,
       ordered: false,
     })

@@ -20,3 +20,11 @@ export const searchableWords = (text: string): string =>
 /** A full-text query for all of the words; one that ends in * stands for every word that begins so. */
 export const wordsQuery = (words: readonly string[]): string =>
   words.map((word) => (word.endsWith('*') ? `"${searchable(word.slice(0, -1))}"*` : `"${searchable(word)}"`)).join(' ')
+
+/** Whether a text of words says all that are asked for. */
+export function says(text: string, words: readonly string[]): boolean {
+  const recorded = text.split(' ')
+  return words.every((word) =>
+    word.endsWith('*') ? recorded.some((each) => each.startsWith(word.slice(0, -1))) : recorded.includes(word),
+  )
+}
