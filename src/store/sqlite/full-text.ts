@@ -23,7 +23,7 @@ export const placeOf = (rid: number | Sql, param: TextParam): Sql =>
   sql`(${rid} * 2 + ${raw(param === '_text' ? '0' : '1')})`
 
 /** So many are indexed before others have their turn. */
-const batch = 512
+const batch = 256
 
 export class FullText {
   /** How many wait, or a few more. */

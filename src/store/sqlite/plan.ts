@@ -124,9 +124,15 @@ export class Plan {
   /** The patient whose resources are asked for, where they are kept in the order of that date. */
   timelineTarget(scope: Scope, where: Expression, { code }: Param): number | undefined {
     if (dateParam(scope.type) !== code) return undefined
-    for (const { where: term } of this.visible(scope, where))
-      if (term.op === 'reference' && 'type' in term.target && term.target.type === 'Patient')
-        return this.lookup.row('Patient', term.target.id)?.rid
+    for (const { where: term } of this.visible(scope, where)) {
+      // An id without a type is looked for in every type the parameter may refer to; only one has it.
+      const there = (term.op === 'or' ? term.of : [term]).flatMap((each) => {
+        if (each.op !== 'reference' || 'url' in each.target || each.target.version !== undefined) return [undefined]
+        const rid = this.lookup.row(each.target.type, each.target.id)?.rid
+        return rid === undefined ? [] : [{ rid, type: each.target.type }]
+      })
+      if (there.length === 1 && there[0]?.type === 'Patient') return there[0].rid
+    }
     return undefined
   }
 
@@ -680,13 +686,12 @@ export class Plan {
     const table = tableOf(param)
     const t = this.alias()
     const r = this.alias()
-    const said = this.questions.add((data) => (says(data.toString(), words) ? 1 : 0))
     return this.made({
       from: sql`FROM (
           SELECT ${table}.rowid AS rid FROM ${table} WHERE ${table} MATCH ${wordsQuery(words)}
             AND NOT EXISTS (SELECT 1 FROM wording WHERE place = ${placeOf(sql`${table}.rowid`, param)})
           UNION ALL SELECT place / 2 FROM wording WHERE place % 2 = ${raw(param === '_text' ? '0' : '1')}
-            AND words IS NOT NULL AND ask(CAST(words AS BLOB), ${said})
+            AND ${all(words.map(says))}
         ) ${t} CROSS JOIN resource ${r} ON ${r}.rid = ${t}.rid WHERE ${r}.tid = ${scope.tid}`,
       rid: sql`${r}.rid`,
       ordered: false,

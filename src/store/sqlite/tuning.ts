@@ -28,5 +28,5 @@ export const tuning: Tuning = {
   sortedMin: 1000,
   scannedMin: 10_000,
   timelineMin: 32,
-  wordingMax: 2048,
+  wordingMax: 1024,
 }
