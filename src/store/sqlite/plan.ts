@@ -66,6 +66,9 @@ const no = raw('(1 = 0)')
 
 export class Plan {
   private aliases = 0
+  /** What was looked up for this query: it is asked for when an index is chosen, and again when it is not. */
+  private readonly rows = new Map<string, { rid: number; live: number } | undefined>()
+  private readonly sets = new Map<Expression, { tid: number; set: TermSet | undefined }>()
 
   constructor(
     private readonly lookup: Lookup,
@@ -128,7 +131,7 @@ export class Plan {
       // An id without a type is looked for in every type the parameter may refer to; only one has it.
       const there = (term.op === 'or' ? term.of : [term]).flatMap((each) => {
         if (each.op !== 'reference' || 'url' in each.target || each.target.version !== undefined) return [undefined]
-        const rid = this.lookup.row(each.target.type, each.target.id)?.rid
+        const rid = this.row(each.target.type, each.target.id)?.rid
         return rid === undefined ? [] : [{ rid, type: each.target.type }]
       })
       if (there.length === 1 && there[0]?.type === 'Patient') return there[0].rid
@@ -252,7 +255,14 @@ export class Plan {
   // Terms: tokens, strings, URIs
 
   private termsOf(scope: Scope, test: TokenTest | StringTest | UriTest): TermSet | undefined {
-    const where = this.termsWhere(scope, test)
+    const known = this.sets.get(test)
+    if (known?.tid === scope.tid) return known.set
+    const set = this.termSet(this.termsWhere(scope, test))
+    this.sets.set(test, { tid: scope.tid, set })
+    return set
+  }
+
+  private termSet(where: Sql | undefined): TermSet | undefined {
     if (!where) return undefined
     const terms = this.lookup.terms(sql`${where} LIMIT ${this.tuning.termsMax + 1} + 0`)
     if (!terms.length) return undefined
@@ -369,7 +379,7 @@ export class Plan {
             break
           }
           const pid = this.lookup.pid(scope.tid, param, 'reference')
-          const rid = this.lookup.row(target.type, target.id)?.rid
+          const rid = this.row(target.type, target.id)?.rid
           if (pid === undefined || rid === undefined) break
           const of = targets.get(pid)
           if (of) of.add(rid)
@@ -428,8 +438,14 @@ export class Plan {
 
   // Ids and references
 
+  private row(type: string, id: string): { rid: number; live: number } | undefined {
+    const key = `${type}/${id}`
+    if (!this.rows.has(key)) this.rows.set(key, this.lookup.row(type, id))
+    return this.rows.get(key)
+  }
+
   private living(type: string, id: string): number | undefined {
-    const row = this.lookup.row(type, id)
+    const row = this.row(type, id)
     return row?.live === 1 ? row.rid : undefined
   }
 
@@ -456,7 +472,7 @@ export class Plan {
     if ('url' in target || target.version !== undefined)
       return this.fromTerms(termSet(this.urlTerms(scope, param, target)))
     const pid = this.lookup.pid(scope.tid, param, 'reference')
-    const rid = this.lookup.row(target.type, target.id)?.rid
+    const rid = this.row(target.type, target.id)?.rid
     return pid === undefined || rid === undefined ? undefined : this.fromTargets({ pid, targets: [rid] })
   }
 
@@ -481,7 +497,7 @@ export class Plan {
     if ('url' in target || target.version !== undefined)
       return this.testTerms(termSet(this.urlTerms(scope, param, target)), rid)
     const pid = this.lookup.pid(scope.tid, param, 'reference')
-    const found = this.lookup.row(target.type, target.id)?.rid
+    const found = this.row(target.type, target.id)?.rid
     return pid === undefined || found === undefined ? no : this.testTargets({ pid, targets: [found] }, rid)
   }
 
@@ -637,7 +653,7 @@ export class Plan {
           const terms = new Set(this.urlTerms(scope, test.param, target))
           return (value) => value.kind === 'term' && terms.has(value.term)
         }
-        const rid = this.lookup.row(target.type, target.id)?.rid
+        const rid = this.row(target.type, target.id)?.rid
         return (value) => value.kind === 'target' && value.target === rid
       }
       case 'interval':
