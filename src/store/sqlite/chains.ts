@@ -20,7 +20,7 @@ function targetsOfChain(plan: Plan, { trusted }: Scope, { types }: ChainTest): S
   })
 }
 
-/** The numbers of all that satisfy an expression, as a statement. */
+/** The numbers of all that satisfy an expression, each once: or every step of a chain would multiply them. */
 function numbers(
   plan: Plan,
   scopes: Scope[],
@@ -29,8 +29,37 @@ function numbers(
   const sources = scopes.flatMap((scope) => plan.find(scope, where) ?? [])
   if (!sources.length) return undefined
   return {
-    select: union(sources),
+    select: union(sources, 'DISTINCT '),
     size: (cap) => sources.reduce((sum, source) => (sum >= cap ? sum : sum + source.size(cap - sum)), 0),
+  }
+}
+
+/**
+ * Whether what is inside is better found once than asked for each candidate: if it is not much, or if asking would
+ * follow many references from each of many (a `_has` inside).
+ */
+function isSet(plan: Plan, scopes: Scope[], where: Expression, inner: { size: (cap: number) => number }): boolean {
+  const { setMax } = plan.tuning
+  return (
+    inner.size(setMax) < setMax ||
+    scopes.some((scope) => plan.visible(scope, where).some((term) => fansOut(term.where)))
+  )
+}
+
+function fansOut(where: Expression): boolean {
+  switch (where.op) {
+    case 'has':
+      return true
+    case 'and':
+    case 'or':
+      return where.of.some(fansOut)
+    case 'typed':
+      return Object.values(where.of).some(fansOut)
+    case 'not':
+    case 'chain':
+      return fansOut(where.of)
+    default:
+      return false
   }
 }
 
@@ -55,16 +84,15 @@ export function testChain(plan: Plan, scope: Scope, test: ChainTest, rid: Sql): 
   const pids = [pid]
   const j = plan.alias()
   const each = plan.ask((data) => `[${targetsOf(data, pids)}]`, rid)
-  const holds =
-    inner.size(plan.tuning.setMax) < plan.tuning.setMax
-      ? sql`${j}.value IN (${inner.select})`
-      : anyOf(
-          targets.map((target) => {
-            const r = plan.alias()
-            return sql`EXISTS (SELECT 1 FROM resource ${r} WHERE ${r}.rid = ${j}.value AND ${r}.tid = ${target.tid} AND ${r}.live = 1
+  const holds = isSet(plan, targets, test.of, inner)
+    ? sql`${j}.value IN (${inner.select})`
+    : anyOf(
+        targets.map((target) => {
+          const r = plan.alias()
+          return sql`EXISTS (SELECT 1 FROM resource ${r} WHERE ${r}.rid = ${j}.value AND ${r}.tid = ${target.tid} AND ${r}.live = 1
               AND ${plan.holds(target, test.of, sql`${r}.rid`)})`
-          }),
-        )
+        }),
+      )
   return sql`EXISTS (SELECT 1 FROM json_each(${each}) ${j} WHERE ${holds})`
 }
 
@@ -91,7 +119,7 @@ export function testHas(plan: Plan, scope: Scope, test: HasTest, rid: Sql): Sql 
   const referring = referringOf(plan, scope, test)
   const inner = referring && numbers(plan, [referring.scope], test.of)
   if (!inner || !referring) return no
-  if (inner.size(plan.tuning.setMax) < plan.tuning.setMax) {
+  if (isSet(plan, [referring.scope], test.of, inner)) {
     const source = fromHas(plan, scope, test)
     return source ? sql`(${rid} IN (SELECT ${source.rid} ${source.from}))` : no
   }

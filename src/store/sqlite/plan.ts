@@ -115,7 +115,13 @@ export class Plan {
   }
 
   made(source: Omit<Source, 'size'>): Source {
-    return { ...source, size: (cap) => this.lookup.count(source.from, cap) }
+    let counted = { rows: 0, cap: 0 }
+    const size = (cap: number): number => {
+      if (cap > counted.cap && counted.rows === counted.cap)
+        counted = { rows: this.lookup.count(source.from, cap), cap }
+      return Math.min(counted.rows, cap)
+    }
+    return { ...source, size }
   }
 
   /** What an index finds for the expression: undefined if nothing, 'none' if no index helps. */

@@ -69,9 +69,11 @@ export function smallest(candidates: { term: Term; source: Source }[]) {
   return candidates.find(({ source }) => source.ordered) ?? candidates[0]
 }
 
-/** The numbers that any of the sources finds. */
-export function union(sources: readonly Pick<Source, 'from' | 'rid'>[]): Sql {
-  const selects = sources.map(({ rid, from }) => sql`SELECT ${rid} AS rid ${from}`)
+/** The numbers that any of the sources finds, each once where that is asked for. */
+export function union(sources: readonly Source[], distinct: '' | 'DISTINCT ' = ''): Sql {
+  const selects = sources.map(
+    ({ rid, from, ordered }) => sql`SELECT ${raw(ordered ? '' : distinct)}${rid} AS rid ${from}`,
+  )
   return nested(
     selects,
     100,
