@@ -5,6 +5,8 @@
  *
  * Used by the writer, inside its transaction. What a commit added is forgotten again when the commit is rolled back.
  */
+
+import { detached } from '../../fhir/index.js'
 import type { Connection } from './connection.js'
 import { Recent } from './recent.js'
 import { type Sql, sql } from './sql.js'
@@ -129,7 +131,7 @@ export class Dictionary {
     const pid = this.add(
       sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid AS number`,
     )
-    const param = { pid, tid, code, kind }
+    const param = { pid, tid, code: detached(code), kind }
     this.addParam(param)
     this.undo.push(() => {
       const all = this.params.get(tid)!
@@ -146,7 +148,7 @@ export class Dictionary {
     const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
     const sys = stored?.sys ?? this.add(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys AS number`)
     if (url.length <= cachedLengthMax) {
-      this.systems.set(url, sys)
+      this.systems.set(detached(url), sys)
       if (!stored) this.undo.push(() => this.systems.delete(url))
     }
     return sys
@@ -167,7 +169,7 @@ export class Dictionary {
       this.writer.run(
         sql`INSERT INTO term (term, pid, value, sys, raw) VALUES (${term}, ${pid}, ${value}, ${sys}, ${raw})`,
       )
-    if (cached) this.terms.set(key, term)
+    if (cached) this.terms.set(detached(key), term)
     if (!stored)
       this.undo.push(() => {
         if (cached) this.terms.delete(key)
@@ -196,8 +198,9 @@ export class Dictionary {
   }
 
   private addType(tid: number, name: string): void {
-    this.types.set(name, tid)
-    this.typeNames.set(tid, name)
+    const kept = detached(name)
+    this.types.set(kept, tid)
+    this.typeNames.set(tid, kept)
   }
 
   private addParam(param: Param): void {
