@@ -10,6 +10,7 @@ import { detached } from '../../fhir/index.js'
 import type { Connection } from './connection.js'
 import { Recent } from './recent.js'
 import { type Sql, sql } from './sql.js'
+import { TermCache } from './term-cache.js'
 
 /** What the values of a parameter are; one parameter may have several (a reference is also a URL). */
 export type Kind =
@@ -43,7 +44,7 @@ export class Dictionary {
   private readonly params = new Map<number, Map<string, Param[]>>()
   private readonly codes = new Map<number, string>()
   private readonly systems = new Recent<string, number>(cachedMax)
-  private readonly terms = new Recent<string, number>(cachedMax)
+  private readonly terms = new TermCache(cachedMax)
   private readonly shapes = new Recent<string, number>(cachedMax)
   private nextTerm = 1
   private absent = -1
@@ -155,12 +156,9 @@ export class Dictionary {
   }
 
   term(pid: number, value: string | null, sys: number, raw: string | null): number {
+    const known = this.terms.get({ pid, value, sys, raw })
+    if (known !== undefined) return known
     const cached = (value?.length ?? 0) + (raw?.length ?? 0) <= cachedLengthMax
-    const key = cached ? `${pid} ${sys} ${value?.length ?? ''} ${value}${raw === null ? '' : `+${raw}`}` : ''
-    if (cached) {
-      const known = this.terms.get(key)
-      if (known !== undefined) return known
-    }
     const stored = this.writer.get<{ term: number }>(
       sql`SELECT term FROM term WHERE pid = ${pid} AND value IS ${value} AND sys = ${sys} AND raw IS ${raw}`,
     )
@@ -169,10 +167,10 @@ export class Dictionary {
       this.writer.run(
         sql`INSERT INTO term (term, pid, value, sys, raw) VALUES (${term}, ${pid}, ${value}, ${sys}, ${raw})`,
       )
-    if (cached) this.terms.set(detached(key), term)
+    if (cached) this.terms.set({ pid, value, sys, raw }, term)
     if (!stored)
       this.undo.push(() => {
-        if (cached) this.terms.delete(key)
+        if (cached) this.terms.forget(pid, value)
         this.nextTerm = Math.min(this.nextTerm, term)
       })
     return term
