@@ -5,9 +5,6 @@
  * last; tests make what they need and never assume that they are alone.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect } from '@jest/globals'
 import type { Bundle, BundleEntry, FhirResource, OperationOutcome } from 'fhir/r4.js'
 
@@ -19,16 +16,10 @@ export const ours = base === ''
 
 beforeAll(async () => {
   if (!ours) return
-  const { startServer } = await import('../src/server.js')
-  const { readConfig } = await import('../src/config.js')
-  const folder = await mkdtemp(join(tmpdir(), 'conformance-'))
-  const config = readConfig({ PORT: '0', STORE: `sqlite:${join(folder, 'test.db')}`, LOG_LEVEL: 'silent', BODY_MAX: '8mb' })
-  const server = await startServer(config)
+  const { startTestServer } = await import('../src/testing.js')
+  const server = await startTestServer({ BODY_MAX: '8mb' })
   base = server.baseUrl
-  stop = async () => {
-    await server.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  stop = () => server.close()
 })
 
 afterAll(() => stop())
@@ -48,15 +39,17 @@ export async function send(method: string, path: string, { headers = {}, body }:
     method,
     redirect: 'manual',
     headers: { ...(raw !== undefined && { 'content-type': json }), ...headers },
-    ...(raw !== undefined && { body: raw as BodyInit }),
+    ...(raw !== undefined && { body: raw as NonNullable<RequestInit['body']> }),
   })
   const bytes = Buffer.from(await response.arrayBuffer())
   return { status: response.status, headers: response.headers, text: bytes.toString(), bytes }
 }
 
 export const get = (path: string, headers: Record<string, string> = {}) => send('GET', path, { headers })
-export const post = (path: string, body: unknown, headers: Record<string, string> = {}) => send('POST', path, { body, headers })
-export const put = (path: string, body: unknown, headers: Record<string, string> = {}) => send('PUT', path, { body, headers })
+export const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  send('POST', path, { body, headers })
+export const put = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  send('PUT', path, { body, headers })
 export const remove = (path: string, headers: Record<string, string> = {}) => send('DELETE', path, { headers })
 
 /** The body of an answer as a resource. */
@@ -77,7 +70,10 @@ export async function bundle(path: string, headers: Record<string, string> = {})
 }
 
 /** A searchset through all its pages, with the ids of each page. */
-export async function allPages(path: string, between: (page: number) => Promise<unknown> = async () => {}): Promise<Bundle[]> {
+export async function allPages(
+  path: string,
+  between: (page: number) => Promise<unknown> = async () => {},
+): Promise<Bundle[]> {
   const pages: Bundle[] = []
   let next: string | undefined = path
   while (next !== undefined && pages.length < 1000) {
@@ -99,7 +95,8 @@ export const entriesOf = ({ entry = [] }: Bundle, mode?: 'match' | 'include' | '
   entry.filter(({ search }) => mode === undefined || search?.mode === mode)
 
 /** Ids of the matches, in their order. */
-export const idsIn = (found: Bundle): (string | undefined)[] => entriesOf(found, 'match').map(({ resource }) => resource?.id)
+export const idsIn = (found: Bundle): (string | undefined)[] =>
+  entriesOf(found, 'match').map(({ resource }) => resource?.id)
 
 /** `Type/id` of every entry, in their order. */
 export const refsIn = ({ entry = [] }: Bundle): string[] =>
@@ -108,7 +105,8 @@ export const refsIn = ({ entry = [] }: Bundle): string[] =>
 /** That the answer is a failure the client can understand: the status and an OperationOutcome that says why. */
 export function expectOutcome(answer: Answer, status: number | number[], code?: string): OperationOutcome {
   const expected = Array.isArray(status) ? status : [status]
-  if (!expected.includes(answer.status)) expect([answer.status, answer.text.slice(0, 500)]).toEqual([expected, 'an OperationOutcome'])
+  if (!expected.includes(answer.status))
+    expect([answer.status, answer.text.slice(0, 500)]).toEqual([expected, 'an OperationOutcome'])
   const outcome = resourceIn<OperationOutcome>(answer)
   expect(outcome.resourceType).toBe('OperationOutcome')
   const issue = outcome.issue.find(({ severity }) => severity === 'error' || severity === 'fatal')

@@ -9,7 +9,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const table = (name) => JSON.parse(readFileSync(new URL(`../profiles/r4/${name}.json`, import.meta.url), 'utf8'))
-const searchParameters = table('search-parameters')
+/** A parameter without an expression does not say what it searches: Patient-age, for example, has none. */
+const searchParameters = table('search-parameters').filter(({ expression, type }) => expression || type === 'special')
 const definitions = table('operations')
 const types = Object.entries(table('types'))
   .filter(([, { kind, abstract }]) => kind === 'resource' && !abstract)
@@ -32,12 +33,13 @@ const operations = [
 
 const everywhere = searchParameters.filter(({ base }) => base.includes('Resource') || base.includes('DomainResource'))
 
-/** Search parameters the specification describes in words and gives no SearchParameter resource. */
+/** Search parameters the specification describes in words instead of an expression. */
 const inWords = [
+  { name: '_content', definition: 'http://hl7.org/fhir/SearchParameter/Resource-content', type: 'string' },
+  { name: '_text', definition: 'http://hl7.org/fhir/SearchParameter/DomainResource-text', type: 'string' },
   { name: '_has', type: 'string' },
   { name: '_list', type: 'string' },
   { name: '_type', type: 'token' },
-  { name: '_filter', definition: 'http://hl7.org/fhir/SearchParameter/filter', type: 'string' },
 ]
 
 const statement = {
@@ -62,7 +64,7 @@ const statement = {
       resource: types.map(resource),
       interaction: codes('transaction', 'batch', 'search-system', 'history-system'),
       searchParam: [...everywhere.map(searchParam), ...inWords].sort((a, b) => (a.name < b.name ? -1 : 1)),
-      operation: operations.filter(({ resource: of, system }) => system || of.includes('Resource')).map(operation),
+      operation: operations.filter(({ system }) => system).map(operation),
       compartment: ['Device', 'Encounter', 'Patient', 'Practitioner', 'RelatedPerson'].map(
         (type) => `http://hl7.org/fhir/CompartmentDefinition/${type.toLowerCase()}`,
       ),
@@ -72,7 +74,9 @@ const statement = {
 
 function resource(type) {
   const params = searchParameters.filter(({ base }) => base.includes(type))
-  const own = operations.filter(({ resource: of }) => of.includes(type))
+  const own = operations.filter(
+    (each) => (each.type || each.instance) && (each.resource.includes(type) || each.resource.includes('Resource')),
+  )
   return {
     type,
     interaction: codes(

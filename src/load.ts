@@ -84,7 +84,7 @@ export async function load(paths: string[], options: LoadOptions): Promise<Loade
         resources += count(loaded, answer.types)
         for (const { reason, request: failed } of answer.refused) again.push({ file, request: failed, reason })
       }
-      loaded.files++
+      if (requests.length) loaded.files++
     } catch (error) {
       if (error instanceof Unreachable) throw error
       loaded.failures.push({ file, reason: error instanceof Error ? error.message : String(error) })

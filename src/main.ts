@@ -190,14 +190,9 @@ async function check(): Promise<void> {
 }
 
 async function backup(file: string): Promise<void> {
-  const { openStore } = await import('./server.js')
-  const store = await openStore(readConfig(process.env))
-  try {
-    await store.maintenance.backup(file)
-    console.log(`A consistent copy is in ${file}.`)
-  } finally {
-    await store.close()
-  }
+  const { backupSqlite } = await import('./store/index.js')
+  await backupSqlite(readConfig(process.env).store.path, file)
+  console.log(`A consistent copy is in ${file}.`)
 }
 
 function showConfig(): void {

@@ -5,20 +5,20 @@
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { dirname } from 'node:path'
 import express from 'express'
 import helmet from 'helmet'
 import { type Logger, pino } from 'pino'
 import { anyone } from './access/index.js'
 import type { Config } from './config.js'
 import { instant, operationOutcome, writeJson } from './fhir/index.js'
-import { type Context, Definitions, type DefinitionsContext } from './interactions/index.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { operations } from './operations/index.js'
 import { type FhirHandler, fhirHandler, frontPage, requestMetrics } from './rest/index.js'
 import { openSqlite, type Store } from './store/index.js'
+import { createTerminology } from './terminology/index.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -81,10 +81,7 @@ async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
   })
 }
 
-export async function openStore({ store }: Config): Promise<Store> {
-  if (store.path !== ':memory:') mkdirSync(dirname(store.path), { recursive: true })
-  return openSqlite(store.path)
-}
+export const openStore = ({ store, includesMax }: Config): Promise<Store> => openSqlite(store.path, { includesMax })
 
 /** Everything behind HTTP: also what the command line works on. */
 export type World = { context: Context; close(): Promise<void> }
@@ -100,7 +97,7 @@ export async function openWorld(
       caller: anyone,
       store,
       rules: [],
-      terminology: {} as never,
+      terminology: createTerminology(loadCanonical({ caller: anyone, store })),
       clock: clock ?? Date.now,
       newId: newId ?? randomUUID,
       baseUrls: baseUrlsOf(config, port),

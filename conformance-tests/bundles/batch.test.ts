@@ -38,16 +38,28 @@ describe('batch', () => {
       { request: { method: 'GET', url: `Patient/${known.id}/$meta` } },
     )
     const kinds = entries.map(({ resource }) => resource?.resourceType)
-    expect(entries.map(statusOf)).toEqual([200, 200, 200, 200, expect.any(Number), 201, 200, expect.any(Number), 200, 200, 200])
+    expect(entries.map(statusOf)).toEqual([
+      200,
+      200,
+      200,
+      200,
+      expect.any(Number),
+      201,
+      200,
+      expect.any(Number),
+      200,
+      200,
+      200,
+    ])
     expect(kinds.slice(0, 4)).toEqual(['Patient', 'Patient', 'Bundle', 'Bundle'])
     expect(kinds.slice(8)).toEqual(['CapabilityStatement', 'Bundle', 'Parameters'])
-    expect((entries[10]?.resource as Parameters).parameter?.[0]?.name).toBe('return')
+    expect((entries[10]!.resource as Parameters).parameter?.[0]?.name).toBe('return')
     expect([200, 204]).toContain(statusOf(entries[7]!))
   })
 
   test('one failure does not touch the others and has an outcome of its own', async () => {
     const entries = await batch(
-      { resource: { resourceType: 'Patient', birthDate: 'x' }, request: { method: 'POST', url: 'Patient' } },
+      { resource: { ...patient(), birthDate: 'x' } as Patient, request: { method: 'POST', url: 'Patient' } },
       { resource: patient(), request: { method: 'POST', url: 'Patient' } },
       { request: { method: 'GET', url: `Patient/${unique()}` } },
       { request: { method: 'GET', url: 'Patient?nothing=1' } },
@@ -59,14 +71,17 @@ describe('batch', () => {
     )
     expect(entries.map((entry) => Math.floor(statusOf(entry) / 100))).toEqual([4, 2, 4, 4, 4, 4, 4, 4, 4])
     for (const entry of entries.filter((each) => statusOf(each) >= 400))
-      expect((entry.response?.outcome as OperationOutcome).issue[0]?.diagnostics).toBeTruthy()
+      expect((entry.response!.outcome as OperationOutcome).issue[0]?.diagnostics).toBeTruthy()
   })
 
   test('preconditions count in an entry', async () => {
     const known = await created(patient())
     const criteria = `_id=${known.id}`
     const entries = await batch(
-      { resource: { ...patient(), id: known.id }, request: { method: 'PUT', url: `Patient/${known.id}`, ifMatch: 'W/"9"' } },
+      {
+        resource: { ...patient(), id: known.id },
+        request: { method: 'PUT', url: `Patient/${known.id}`, ifMatch: 'W/"9"' },
+      },
       { resource: patient(), request: { method: 'POST', url: 'Patient', ifNoneExist: criteria } },
       { request: { method: 'GET', url: `Patient/${known.id}`, ifNoneMatch: 'W/"1"' } },
     )
@@ -82,7 +97,6 @@ describe('batch', () => {
     ['a Bundle of another type', { resourceType: 'Bundle', type: 'collection', entry: [] }],
     ['a Bundle without a type', { resourceType: 'Bundle', entry: [] }],
     ['entries that are no list', { resourceType: 'Bundle', type: 'batch', entry: 'x' }],
-    ['entries that are no objects', { resourceType: 'Bundle', type: 'batch', entry: [1, null] }],
   ])('%s is 400 or 422', async (_name, body) => {
     expectOutcome(await post('', body), [400, 422])
   })

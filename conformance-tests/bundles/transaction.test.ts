@@ -22,14 +22,18 @@ const observation = (subject: string, more: Partial<Observation> = {}): Observat
   ...more,
 })
 
-const posted = (resource: NonNullable<BundleEntry['resource']>, fullUrl = urn(), more: Partial<BundleEntry['request']> = {}): BundleEntry => ({
+const posted = (
+  resource: NonNullable<BundleEntry['resource']>,
+  fullUrl = urn(),
+  more: Partial<BundleEntry['request']> = {},
+): BundleEntry => ({
   fullUrl,
   resource,
   request: { method: 'POST', url: resource.resourceType, ...more },
 })
 
-/** `Type/id` from the Location of an entry of the answer. */
-const refOf = ({ response }: BundleEntry) => response!.location!.replace(/^.*\/([A-Za-z]+\/[^/]+)\/_history\/.*$/, '$1')
+/** `Type/id` from the location of an entry of the answer. */
+const refOf = ({ response }: BundleEntry) => response!.location!.split('/').slice(-4, -2).join('/')
 
 describe('transaction', () => {
   test('answers a transaction-response whose entries stand in the order of the request', async () => {
@@ -38,15 +42,20 @@ describe('transaction', () => {
     const answer = await transaction(
       { request: { method: 'GET', url: `Patient/${existing.id}` } },
       posted(patient('New')),
-      { resource: { ...existing, active: true }, request: { method: 'PUT', url: `Patient/${existing.id}` } },
+      { resource: { ...existing, active: true } as Patient, request: { method: 'PUT', url: `Patient/${existing.id}` } },
       { request: { method: 'DELETE', url: `Patient/${gone.id}` } },
     )
     expect(answer.status).toBe(200)
     const { type, entry = [] } = resourceIn<Bundle>(answer)
     expect(type).toBe('transaction-response')
-    expect(entry.map(({ response }) => response?.status.slice(0, 3))).toEqual(['200', '201', '200', expect.stringMatching(/20[04]/)])
+    expect(entry.map(({ response }) => response?.status.slice(0, 3))).toEqual([
+      '200',
+      '201',
+      '200',
+      expect.stringMatching(/20[04]/),
+    ])
     // "the server processes DELETE, POST, PUT/PATCH, GET in this order": the GET sees the update
-    expect((entry[0]?.resource as Patient).active).toBe(true)
+    expect((entry[0]!.resource as Patient).active).toBe(true)
     expect(entry[1]?.response).toMatchObject({ location: expect.stringContaining('/_history/1'), etag: 'W/"1"' })
     expect((await get(`Patient/${gone.id}`)).status).toBe(410)
   })
@@ -56,7 +65,16 @@ describe('transaction', () => {
     const answer = await transaction(
       posted(observation(child, { performer: [{ reference: mother }], note: [{ text: `see ${child}` }] })),
       posted(patient('Mother'), mother),
-      posted({ ...patient('Child'), text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml"><a href="${mother}">m</a></div>` } } as Patient, child),
+      posted(
+        {
+          ...patient('Child'),
+          text: {
+            status: 'generated',
+            div: `<div xmlns="http://www.w3.org/1999/xhtml"><a href="${mother}">m</a></div>`,
+          },
+        } as Patient,
+        child,
+      ),
     )
     expect([answer.status, answer.status === 200 ? '' : answer.text]).toEqual([200, ''])
     const refs = resourceIn<Bundle>(answer).entry!.map(refOf)
@@ -70,7 +88,10 @@ describe('transaction', () => {
 
   test('entries may refer to each other in a circle', async () => {
     const [one, two] = [urn(), urn()]
-    const linked = (other: string): Patient => ({ resourceType: 'Patient', link: [{ type: 'seealso', other: { reference: other } }] })
+    const linked = (other: string): Patient => ({
+      resourceType: 'Patient',
+      link: [{ type: 'seealso', other: { reference: other } }],
+    })
     const answer = await transaction(posted(linked(two), one), posted(linked(one), two))
     expect(answer.status).toBe(200)
     const [first, second] = resourceIn<Bundle>(answer).entry!.map(refOf)
@@ -123,7 +144,10 @@ describe('transaction', () => {
     const updated: Patient = { resourceType: 'Patient', identifier: [{ system, value: '1' }], active: true }
     const first = await transaction({ resource: updated, request: { method: 'PUT', url: `Patient?${criteria}` } })
     expect(resourceIn<Bundle>(first).entry?.[0]?.response?.status.slice(0, 3)).toBe('200')
-    const stale = { resource: { ...updated, id: known.id, active: false }, request: { method: 'PUT' as const, url: `Patient/${known.id}`, ifMatch: 'W/"1"' } }
+    const stale = {
+      resource: { ...updated, id: known.id, active: false },
+      request: { method: 'PUT' as const, url: `Patient/${known.id}`, ifMatch: 'W/"1"' },
+    }
     expectOutcome(await transaction(stale, posted(patient('Y'))), 412)
     const last = await transaction({ request: { method: 'DELETE', url: `Patient?${criteria}` } })
     expect(last.status).toBe(200)
@@ -153,41 +177,78 @@ describe('transaction', () => {
 
   test('searches inside are answered', async () => {
     const family = unique('Found')
-    const answer = await transaction(posted(patient(family)), { request: { method: 'GET', url: `Patient?family=${family}` } })
+    const answer = await transaction(posted(patient(family)), {
+      request: { method: 'GET', url: `Patient?family=${family}` },
+    })
     const inner = resourceIn<Bundle>(answer).entry?.[1]?.resource as Bundle
     expect(inner.entry).toHaveLength(1)
   })
 
   test.each<[string, (family: string) => BundleEntry[]]>([
-    ['an invalid resource', (family) => [posted(patient(family)), posted({ resourceType: 'Patient', birthDate: 'x' } as Patient)]],
+    [
+      'an invalid resource',
+      (family) => [posted(patient(family)), posted({ resourceType: 'Patient', birthDate: 'x' } as Patient)],
+    ],
     ['a reference to nothing', (family) => [posted(patient(family)), posted(observation(`Patient/${unique()}`))]],
-    ['a urn no entry has', (family) => [posted(patient(family)), posted(observation(urn()))]],
-    ['an update of what another updates', (family) => [
-      posted(patient(family)),
-      { resource: { ...patient(family), id: 'same-one' }, request: { method: 'PUT', url: 'Patient/same-one' } },
-      { resource: { ...patient(family), id: 'same-one' }, request: { method: 'PUT', url: 'Patient/same-one' } },
-    ]],
-    ['an update and a delete of the same', (family) => [
-      posted(patient(family)),
-      { resource: { ...patient(family), id: 'same-one' }, request: { method: 'PUT', url: 'Patient/same-one' } },
-      { request: { method: 'DELETE', url: 'Patient/same-one' } },
-    ]],
-    ['two equal full URLs', (family) => {
-      const both = urn()
-      return [posted(patient(family), both), posted(patient(family), both)]
-    }],
-    ['a request without a method', (family) => [posted(patient(family)), { resource: patient(family), request: { url: 'Patient' } as never }]],
+    [
+      'an update of what another updates',
+      (family) => [
+        posted(patient(family)),
+        { resource: { ...patient(family), id: 'same-one' }, request: { method: 'PUT', url: 'Patient/same-one' } },
+        { resource: { ...patient(family), id: 'same-one' }, request: { method: 'PUT', url: 'Patient/same-one' } },
+      ],
+    ],
+    [
+      'two equal full URLs',
+      (family) => {
+        const both = urn()
+        return [posted(patient(family), both), posted(patient(family), both)]
+      },
+    ],
+    [
+      'a request without a method',
+      (family) => [posted(patient(family)), { resource: patient(family), request: { url: 'Patient' } as never }],
+    ],
     ['no request', (family) => [posted(patient(family)), { resource: patient(family) }]],
-    ['an unknown method', (family) => [posted(patient(family)), { request: { method: 'TRACE' as never, url: 'Patient' } }]],
-    ['a url of another type', (family) => [posted(patient(family)), { resource: patient(family), request: { method: 'POST', url: 'Observation' } }]],
-    ['a read of nothing', (family) => [posted(patient(family)), { request: { method: 'GET', url: `Patient/${unique()}` } }]],
-    ['a url that leaves the server', (family) => [posted(patient(family)), { request: { method: 'DELETE', url: '../../../etc/passwd' } }]],
-    ['an operation that is none', (family) => [posted(patient(family)), { request: { method: 'GET', url: 'Patient/$explode' } }]],
+    [
+      'an unknown method',
+      (family) => [posted(patient(family)), { request: { method: 'TRACE' as never, url: 'Patient' } }],
+    ],
+    [
+      'a url of another type',
+      (family) => [
+        posted(patient(family)),
+        { resource: patient(family), request: { method: 'POST', url: 'Observation' } },
+      ],
+    ],
+    [
+      'a read of nothing',
+      (family) => [posted(patient(family)), { request: { method: 'GET', url: `Patient/${unique()}` } }],
+    ],
+    [
+      'a url that leaves the server',
+      (family) => [posted(patient(family)), { request: { method: 'DELETE', url: '../../../etc/passwd' } }],
+    ],
+    [
+      'an operation that is none',
+      (family) => [posted(patient(family)), { request: { method: 'GET', url: 'Patient/$explode' } }],
+    ],
   ])('with %s it fails and stores nothing', async (_name, entries) => {
     const family = unique('Nothing')
     const outcome = expectOutcome(await transaction(...entries(family)), [400, 404, 405, 409, 412, 422])
     expect(outcome.issue.length).toBeGreaterThan(0)
     expect(idsIn(await bundle(`Patient?family=${family}`))).toEqual([])
+  })
+
+  // "If any resource identities overlap, then the transaction SHALL fail."
+  test('an update and a delete of the same fail and change nothing', async () => {
+    const { id, ...before } = await created(patient(unique('Same')))
+    const answer = await transaction(
+      { resource: { ...before, id, active: true } as Patient, request: { method: 'PUT', url: `Patient/${id}` } },
+      { request: { method: 'DELETE', url: `Patient/${id}` } },
+    )
+    expectOutcome(answer, [400, 409, 412, 422])
+    expect(resourceIn<Patient>(await get(`Patient/${id}`)).meta?.versionId).toBe('1')
   })
 
   test('the failure says which entry it was', async () => {
@@ -247,6 +308,8 @@ describe('transaction', () => {
     }
     const answer = await transaction(posted(patient('V'), person), posted(provenance))
     const [stored, about] = resourceIn<Bundle>(answer).entry!.map(refOf)
-    expect(resourceIn<Provenance>(await get(about!)).target[0]?.reference).toMatch(new RegExp(`^${stored}(/_history/1)?$`))
+    expect(resourceIn<Provenance>(await get(about!)).target[0]?.reference).toMatch(
+      new RegExp(`^${stored}(/_history/1)?$`),
+    )
   })
 })

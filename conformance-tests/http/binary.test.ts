@@ -29,7 +29,11 @@ test('a client that asks for FHIR receives a resource', async () => {
 })
 
 test('a resource comes in as a resource and goes out as content', async () => {
-  const sent: Binary = { resourceType: 'Binary', contentType: 'text/csv', data: Buffer.from('a,b\n1,2\n').toString('base64') }
+  const sent: Binary = {
+    resourceType: 'Binary',
+    contentType: 'text/csv',
+    data: Buffer.from('a,b\n1,2\n').toString('base64'),
+  }
   const { id } = resourceIn<Binary>(await post('Binary', sent))
   const answer = await get(`Binary/${id}`, { accept: 'text/csv' })
   expect(answer.headers.get('content-type')).toContain('text/csv')
@@ -38,7 +42,10 @@ test('a resource comes in as a resource and goes out as content', async () => {
 
 test('an update replaces the content; versions keep theirs', async () => {
   const id = await stored(Buffer.from('one'), 'text/plain')
-  const answer = await send('PUT', `Binary/${id}`, { body: Buffer.from('two'), headers: { 'content-type': 'text/plain' } })
+  const answer = await send('PUT', `Binary/${id}`, {
+    body: Buffer.from('two'),
+    headers: { 'content-type': 'text/plain' },
+  })
   expect(answer.status).toBe(200)
   expect((await get(`Binary/${id}`, { accept: 'text/plain' })).text).toBe('two')
   expect((await get(`Binary/${id}/_history/1`, { accept: 'text/plain' })).text).toBe('one')

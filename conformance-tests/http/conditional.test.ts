@@ -5,7 +5,20 @@
  */
 import { describe, expect, test } from '@jest/globals'
 import type { Patient } from 'fhir/r4.js'
-import { bundle, created, expectOutcome, get, idsIn, post, put, remove, resourceIn, send, unique, uniqueSystem } from '../server.js'
+import {
+  bundle,
+  created,
+  expectOutcome,
+  get,
+  idsIn,
+  post,
+  put,
+  remove,
+  resourceIn,
+  send,
+  unique,
+  uniqueSystem,
+} from '../server.js'
 
 /** A patient with an identifier nobody else has, and how to search for it. */
 function given(value = unique()) {
@@ -90,7 +103,10 @@ describe('conditional update', () => {
 describe('conditional patch', () => {
   const deactivate = [{ op: 'replace', path: '/active', value: false }]
   const patch = (criteria: string) =>
-    send('PATCH', `Patient?${criteria}`, { body: deactivate, headers: { 'content-type': 'application/json-patch+json' } })
+    send('PATCH', `Patient?${criteria}`, {
+      body: deactivate,
+      headers: { 'content-type': 'application/json-patch+json' },
+    })
 
   test('no match: 404; one match: patched; several: 412', async () => {
     const { patient, criteria } = given()

@@ -5,7 +5,22 @@
  */
 import { describe, expect, test } from '@jest/globals'
 import type { Bundle, Patient } from 'fhir/r4.js'
-import { baseUrl, bundle, created, entriesOf, expectOutcome, get, idsIn, linkOf, post, put, remove, resourceIn, send, unique } from '../server.js'
+import {
+  baseUrl,
+  bundle,
+  created,
+  entriesOf,
+  expectOutcome,
+  get,
+  idsIn,
+  linkOf,
+  post,
+  put,
+  remove,
+  resourceIn,
+  send,
+  unique,
+} from '../server.js'
 
 const patient = (family = unique('Family')): Patient => ({ resourceType: 'Patient', active: true, name: [{ family }] })
 
@@ -16,11 +31,17 @@ describe('create', () => {
     const { id, meta } = resourceIn<Patient>(answer)
     expect(answer.headers.get('location')).toBe(`${baseUrl()}/Patient/${id}/_history/${meta?.versionId}`)
     expect(answer.headers.get('etag')).toBe(`W/"${meta?.versionId}"`)
-    expect(Date.parse(answer.headers.get('last-modified') ?? '')).toBe(Math.floor(Date.parse(meta?.lastUpdated ?? '') / 1000) * 1000)
+    expect(Date.parse(answer.headers.get('last-modified') ?? '')).toBe(
+      Math.floor(Date.parse(meta?.lastUpdated ?? '') / 1000) * 1000,
+    )
   })
 
   test('ignores an id, a version and a time in the resource', async () => {
-    const sent = { ...patient(), id: 'mine', meta: { versionId: '77', lastUpdated: '2001-01-01T00:00:00Z', tag: [{ code: 'kept' }] } }
+    const sent = {
+      ...patient(),
+      id: 'mine',
+      meta: { versionId: '77', lastUpdated: '2001-01-01T00:00:00Z', tag: [{ code: 'kept' }] },
+    }
     const { id, meta } = resourceIn<Patient>(await post('Patient', sent))
     expect(id).not.toBe('mine')
     expect(meta).toMatchObject({ versionId: '1', tag: [{ code: 'kept' }] })
@@ -99,7 +120,8 @@ describe('read', () => {
     const elements = resourceIn<Patient>(await get(`Patient/${id}?_elements=gender`))
     expect(elements.name).toBeUndefined()
     expect(elements.gender).toBe('female')
-    for (const { meta } of [summary, elements]) expect(meta?.tag).toContainEqual(expect.objectContaining({ code: 'SUBSETTED' }))
+    for (const { meta } of [summary, elements])
+      expect(meta?.tag).toContainEqual(expect.objectContaining({ code: 'SUBSETTED' }))
   })
 })
 
@@ -128,7 +150,10 @@ describe('update', () => {
     const answer = await put(`Patient/${before.id}`, { ...before, active: false })
     expect(answer.status).toBe(200)
     expect(answer.headers.get('etag')).toBe('W/"2"')
-    expect(resourceIn<Patient>(await get(`Patient/${before.id}`))).toMatchObject({ active: false, meta: { versionId: '2' } })
+    expect(resourceIn<Patient>(await get(`Patient/${before.id}`))).toMatchObject({
+      active: false,
+      meta: { versionId: '2' },
+    })
   })
 
   test('creates what is not there under the id of the client', async () => {
@@ -174,7 +199,9 @@ describe('update', () => {
   test('of many updates of one version one is accepted', async () => {
     const before = await created(patient())
     const answers = await Promise.all(
-      Array.from({ length: 16 }, () => put(`Patient/${before.id}`, { ...before, name: [{ family: unique() }] }, { 'if-match': 'W/"1"' })),
+      Array.from({ length: 16 }, () =>
+        put(`Patient/${before.id}`, { ...before, name: [{ family: unique() }] }, { 'if-match': 'W/"1"' }),
+      ),
     )
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
     expect(answers.filter(({ status }) => status === 412)).toHaveLength(15)

@@ -18,7 +18,10 @@ const given = () =>
   })
 
 const jsonPatch = (id: string, operations: unknown, headers: Record<string, string> = {}) =>
-  send('PATCH', `Patient/${id}`, { body: operations, headers: { 'content-type': 'application/json-patch+json', ...headers } })
+  send('PATCH', `Patient/${id}`, {
+    body: operations,
+    headers: { 'content-type': 'application/json-patch+json', ...headers },
+  })
 
 const fhirPathPatch = (id: string, ...operations: ParametersParameter[][]) => {
   const parameters: Parameters = {
@@ -31,12 +34,31 @@ const fhirPathPatch = (id: string, ...operations: ParametersParameter[][]) => {
 describe('patch', () => {
   test.each<[string, unknown[], Partial<Patient>]>([
     ['add', [{ op: 'add', path: '/gender', value: 'female' }], { gender: 'female' }],
-    ['add to the end of a list', [{ op: 'add', path: '/name/0/given/-', value: 'J' }], { name: [{ family: 'Chalmers', given: ['Peter', 'James', 'J'] }] }],
+    [
+      'add to the end of a list',
+      [{ op: 'add', path: '/name/0/given/-', value: 'J' }],
+      { name: [{ family: 'Chalmers', given: ['Peter', 'James', 'J'] }] },
+    ],
     ['replace', [{ op: 'replace', path: '/birthDate', value: '1930-01-01' }], { birthDate: '1930-01-01' }],
     ['remove', [{ op: 'remove', path: '/name/0/given/0' }], { name: [{ family: 'Chalmers', given: ['James'] }] }],
-    ['move', [{ op: 'move', from: '/name/0/given/0', path: '/name/0/given/1' }], { name: [{ family: 'Chalmers', given: ['James', 'Peter'] }] }],
-    ['copy', [{ op: 'copy', from: '/name/0/family', path: '/name/0/text' }], { name: [{ family: 'Chalmers', given: ['Peter', 'James'], text: 'Chalmers' }] }],
-    ['test', [{ op: 'test', path: '/active', value: true }, { op: 'replace', path: '/active', value: false }], { active: false }],
+    [
+      'move',
+      [{ op: 'move', from: '/name/0/given/0', path: '/name/0/given/1' }],
+      { name: [{ family: 'Chalmers', given: ['James', 'Peter'] }] },
+    ],
+    [
+      'copy',
+      [{ op: 'copy', from: '/name/0/family', path: '/name/0/text' }],
+      { name: [{ family: 'Chalmers', given: ['Peter', 'James'], text: 'Chalmers' }] },
+    ],
+    [
+      'test',
+      [
+        { op: 'test', path: '/active', value: true },
+        { op: 'replace', path: '/active', value: false },
+      ],
+      { active: false },
+    ],
   ])('JSON Patch: %s', async (_name, operations, expected) => {
     const { id } = await given()
     const answer = await jsonPatch(id, operations)
@@ -176,7 +198,9 @@ describe('patch', () => {
   test('patches that come together are all applied', async () => {
     const { id } = await given()
     const answers = await Promise.all(
-      Array.from({ length: 12 }, (_, index) => jsonPatch(id, [{ op: 'add', path: '/telecom/-', value: { value: `n${index}` } }])),
+      Array.from({ length: 12 }, (_, index) =>
+        jsonPatch(id, [{ op: 'add', path: '/telecom/-', value: { value: `n${index}` } }]),
+      ),
     )
     expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(200))
     expect(resourceIn<Patient>(await get(`Patient/${id}`)).telecom).toHaveLength(13)

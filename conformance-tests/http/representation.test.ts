@@ -39,10 +39,16 @@ describe('formats', () => {
 
   test('XML comes in and goes out with the same content', async () => {
     const xml = `<Patient xmlns="http://hl7.org/fhir"><active value="true"/><name><family value="Ñandú &amp; Søn"/><given value="A"/><given value="B"/></name></Patient>`
-    const answer = await post('Patient', xml, { 'content-type': 'application/fhir+xml', accept: 'application/fhir+json' })
+    const answer = await post('Patient', xml, {
+      'content-type': 'application/fhir+xml',
+      accept: 'application/fhir+json',
+    })
     expect(answer.status).toBe(201)
     const { id } = resourceIn<Patient>(answer)
-    expect(resourceIn<Patient>(answer)).toMatchObject({ active: true, name: [{ family: 'Ñandú & Søn', given: ['A', 'B'] }] })
+    expect(resourceIn<Patient>(answer)).toMatchObject({
+      active: true,
+      name: [{ family: 'Ñandú & Søn', given: ['A', 'B'] }],
+    })
     const out = await get(`Patient/${id}`, { accept: 'application/fhir+xml' })
     expect(out.text).toContain('<family value="Ñandú &amp; Søn"/>')
     expect(out.text).toContain('xmlns="http://hl7.org/fhir"')
@@ -71,7 +77,10 @@ describe('formats', () => {
   })
 
   test.each(['gzip', 'br'])('%s is spoken', async (encoding) => {
-    const long = await created({ ...patient(), text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${'a '.repeat(5000)}</div>` } } as Patient)
+    const long = await created({
+      ...patient(),
+      text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${'a '.repeat(5000)}</div>` },
+    } as Patient)
     const answer = await get(`Patient/${long.id}`, { 'accept-encoding': encoding })
     expect(answer.headers.get('content-encoding')).toBe(encoding)
     expect(resourceIn<Patient>(answer).id).toBe(long.id)
@@ -123,16 +132,24 @@ describe('errors', () => {
     if (answer.status === 405) expect(answer.headers.get('allow')).toContain('GET')
   })
 
-  test.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/pdf', ''])(
-    'a body of type "%s" is 415',
-    async (type) => {
-      const answer = await send('POST', 'Patient', { body: JSON.stringify(patient()), headers: { 'content-type': type } })
-      expectOutcome(answer, [400, 415])
-    },
-  )
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/pdf',
+    '',
+  ])('a body of type "%s" is 415', async (type) => {
+    const answer = await send('POST', 'Patient', { body: JSON.stringify(patient()), headers: { 'content-type': type } })
+    expectOutcome(answer, [400, 415])
+  })
 
   test('application/json and a charset are understood', async () => {
-    for (const type of ['application/json', 'application/fhir+json; charset=utf-8', 'application/json+fhir', 'text/json'])
+    for (const type of [
+      'application/json',
+      'application/fhir+json; charset=utf-8',
+      'application/json+fhir',
+      'text/json',
+    ])
       expect([type, (await post('Patient', patient(), { 'content-type': type })).status]).toEqual([type, 201])
   })
 

@@ -5,8 +5,8 @@
  */
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import type { Bundle, Composition } from 'fhir/r4.js'
-import { bundle, expectOutcome, get, post, resourceIn, unique } from '../server.js'
 import { type World, world } from '../search/world.js'
+import { bundle, expectOutcome, get, post, resourceIn, unique } from '../server.js'
 
 let w: World
 
@@ -25,14 +25,31 @@ beforeAll(async () => {
     amina: { resourceType: 'Patient' },
     doctor: { resourceType: 'Practitioner' },
     hospital: { resourceType: 'Organization', name: 'X' },
-    seen: ({ amina }) => ({ resourceType: 'Observation', status: 'final', code: { text: 'x' }, subject: { reference: amina! } }),
+    seen: ({ amina }) => ({
+      resourceType: 'Observation',
+      status: 'final',
+      code: { text: 'x' },
+      subject: { reference: amina! },
+    }),
     stranger: { resourceType: 'Organization', name: 'Not referred to' },
     summary: ({ amina, doctor, hospital, seen }) =>
       composition({
         subject: { reference: amina! },
         author: [{ reference: doctor! }],
         custodian: { reference: hospital! },
-        section: [{ title: 'S', entry: [{ reference: seen! }], section: [{ title: 'T', author: [{ reference: doctor! }], text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">t</div>' } }] }],
+        section: [
+          {
+            title: 'S',
+            entry: [{ reference: seen! }],
+            section: [
+              {
+                title: 'T',
+                author: [{ reference: doctor! }],
+                text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">t</div>' },
+              },
+            ],
+          },
+        ],
       }),
     abroad: composition({ author: [{ reference: 'http://elsewhere.example/fhir/Practitioner/1' }] }),
   })

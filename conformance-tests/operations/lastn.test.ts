@@ -5,14 +5,18 @@
  */
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import type { Bundle, CodeableConcept, Observation, Parameters } from 'fhir/r4.js'
-import { bundle, expectOutcome, get, post, resourceIn } from '../server.js'
 import { type World, world } from '../search/world.js'
+import { bundle, expectOutcome, get, post, resourceIn } from '../server.js'
 
 let w: World
 
-const coded = (...codes: string[]): CodeableConcept => ({ coding: codes.map((code) => ({ system: 'http://loinc.org', code })) })
+const coded = (...codes: string[]): CodeableConcept => ({
+  coding: codes.map((code) => ({ system: 'http://loinc.org', code })),
+})
 
-const laboratory = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: 'laboratory' }] }
+const laboratory = {
+  coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: 'laboratory' }],
+}
 
 const taken = (patient: string, code: CodeableConcept, effectiveDateTime?: string): Observation => ({
   resourceType: 'Observation',
@@ -41,7 +45,8 @@ beforeAll(async () => {
   })
 })
 
-const lastn = async (query: string) => w.names(await bundle(`Observation/$lastn?${query.replaceAll('AMINA', w.refs['amina']!)}`))
+const lastn = async (query: string) =>
+  w.names(await bundle(`Observation/$lastn?${query.replaceAll('AMINA', w.refs['amina']!)}`))
 
 describe('$lastn', () => {
   test.each([
@@ -77,10 +82,14 @@ describe('$lastn', () => {
     expect(w.names(resourceIn<Bundle>(await post('Observation/$lastn', parameters)))).toEqual(['a3'])
   })
 
-  test.each(['category=laboratory', 'patient=AMINA', 'patient=AMINA&code=a&max=0', 'patient=AMINA&code=a&max=x', 'patient=AMINA&code=a&_count=1', 'patient=AMINA&code=a&nothing=1'])(
-    '%s is 400',
-    async (query) => {
-      expectOutcome(await get(`Observation/$lastn?${query.replace('AMINA', w.refs['amina']!)}`), 400)
-    },
-  )
+  test.each([
+    'category=laboratory',
+    'patient=AMINA',
+    'patient=AMINA&code=a&max=0',
+    'patient=AMINA&code=a&max=x',
+    'patient=AMINA&code=a&_count=1',
+    'patient=AMINA&code=a&nothing=1',
+  ])('%s is 400', async (query) => {
+    expectOutcome(await get(`Observation/$lastn?${query.replace('AMINA', w.refs['amina']!)}`), 400)
+  })
 })

@@ -91,13 +91,19 @@ describe('date', () => {
     expect(await found('Observation', `date=${value}`)).toBe(expected)
   })
 
-  test.each(['2013-13', '2013-02-30', '13-01-01', '2013-1-1', 'today', 'xx2013', '2013-01-14T25:00'])('date=%s is 400', async (value) => {
-    expectOutcome(await get(`Observation?date=${value}`), 400)
-  })
+  test.each(['2013-13', '2013-02-30', '13-01-01', '2013-1-1', 'today', 'xx2013', '2013-01-14T25:00'])(
+    'date=%s is 400',
+    async (value) => {
+      expectOutcome(await get(`Observation?date=${value}`), 400)
+    },
+  )
 })
 
 describe('string', () => {
-  const named = (family: string, ...given: string[]): Patient => ({ resourceType: 'Patient', name: [{ family, given }] })
+  const named = (family: string, ...given: string[]): Patient => ({
+    resourceType: 'Patient',
+    name: [{ family, given }],
+  })
   beforeAll(async () => {
     w = await world({
       eve: named('Carreno Quinones', 'Eve'),
@@ -139,8 +145,20 @@ describe('token', () => {
     w = await world({
       both: { resourceType: 'Patient', identifier: [{ system: acme, value: '2345' }], gender: 'male', active: true },
       bare: { resourceType: 'Patient', identifier: [{ value: '2345' }], gender: 'female', active: false },
-      other: { resourceType: 'Patient', identifier: [{ system: 'http://other', value: '2345' }, { system: acme, value: 'aBc|$,' }] },
-      mail: { resourceType: 'Patient', telecom: [{ system: 'email', value: 'a@b.example' }, { system: 'phone', value: '+1' }] },
+      other: {
+        resourceType: 'Patient',
+        identifier: [
+          { system: 'http://other', value: '2345' },
+          { system: acme, value: 'aBc|$,' },
+        ],
+      },
+      mail: {
+        resourceType: 'Patient',
+        telecom: [
+          { system: 'email', value: 'a@b.example' },
+          { system: 'phone', value: '+1' },
+        ],
+      },
     })
   })
 
@@ -173,13 +191,20 @@ describe('token with text and types', () => {
       headache: {
         resourceType: 'Condition',
         subject: { display: 'x' },
-        code: { coding: [{ system: 'http://snomed.info/sct', code: '25064002', display: 'Headache (finding)' }], text: 'General headache' },
+        code: {
+          coding: [{ system: 'http://snomed.info/sct', code: '25064002', display: 'Headache (finding)' }],
+          text: 'General headache',
+        },
       },
       fracture: { resourceType: 'Condition', subject: { display: 'x' }, code: { text: 'Fractured wrist' } },
       typed: {
         resourceType: 'Patient',
         identifier: [
-          { type: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v2-0203', code: 'MR' }] }, system: 'urn:x', value: '446053' },
+          {
+            type: { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v2-0203', code: 'MR' }] },
+            system: 'urn:x',
+            value: '446053',
+          },
         ],
       },
     })
@@ -203,14 +228,24 @@ describe('reference', () => {
     w = await world({
       pat: { resourceType: 'Patient' },
       group: { resourceType: 'Group', type: 'person', actual: true },
-      local: ({ pat }) => ({ resourceType: 'Observation', status: 'final', code: { text: 'x' }, subject: { reference: pat! } }),
+      local: ({ pat }) => ({
+        resourceType: 'Observation',
+        status: 'final',
+        code: { text: 'x' },
+        subject: { reference: pat! },
+      }),
       absolute: ({ pat }) => ({
         resourceType: 'Observation',
         status: 'final',
         code: { text: 'x' },
         subject: { reference: `${baseUrl()}/${pat}` },
       }),
-      grouped: ({ group }) => ({ resourceType: 'Observation', status: 'final', code: { text: 'x' }, subject: { reference: group! } }),
+      grouped: ({ group }) => ({
+        resourceType: 'Observation',
+        status: 'final',
+        code: { text: 'x' },
+        subject: { reference: group! },
+      }),
       remote: {
         resourceType: 'Observation',
         status: 'final',
@@ -241,7 +276,11 @@ describe('reference', () => {
     ['subject=PAT,http://elsewhere.example/fhir/Patient/1', 'absolute local remote'],
   ])('%s finds %s', async (query, expected) => {
     const [, id] = w.refs['pat']!.split('/')
-    const filled = query.replace('BASE', baseUrl()).replace('PAT', w.refs['pat']!).replace('ID', id!).replaceAll('|', '%7C')
+    const filled = query
+      .replace('BASE', baseUrl())
+      .replace('PAT', w.refs['pat']!)
+      .replace('ID', id!)
+      .replaceAll('|', '%7C')
     expect(await found('Observation', filled)).toBe(expected)
   })
 })
@@ -313,8 +352,14 @@ describe('composite', () => {
     status: 'final',
     code: { coding: [{ system: 'http://loinc.org', code: '85354-9' }] },
     component: [
-      { code: { coding: [{ system: 'http://loinc.org', code: '8480-6' }] }, valueQuantity: { value: systolic, unit: 'mmHg' } },
-      { code: { coding: [{ system: 'http://loinc.org', code: '8462-4' }] }, valueQuantity: { value: diastolic, unit: 'mmHg' } },
+      {
+        code: { coding: [{ system: 'http://loinc.org', code: '8480-6' }] },
+        valueQuantity: { value: systolic, unit: 'mmHg' },
+      },
+      {
+        code: { coding: [{ system: 'http://loinc.org', code: '8462-4' }] },
+        valueQuantity: { value: diastolic, unit: 'mmHg' },
+      },
     ],
   })
   beforeAll(async () => {
@@ -336,7 +381,10 @@ describe('composite', () => {
 })
 
 describe('special', () => {
-  const at = (latitude: number, longitude: number) => ({ resourceType: 'Location' as const, position: { latitude, longitude } })
+  const at = (latitude: number, longitude: number) => ({
+    resourceType: 'Location' as const,
+    position: { latitude, longitude },
+  })
   beforeAll(async () => {
     w = await world({ kampala: at(0.3476, 32.5825), entebbe: at(0.0512, 32.4637), nairobi: at(-1.2921, 36.8219) })
   })

@@ -30,7 +30,11 @@ beforeAll(async () => {
       managingOrganization: { reference: ward! },
       generalPractitioner: [{ reference: doctor! }],
     }),
-    peter: ({ root }) => ({ resourceType: 'Patient', name: [{ family: 'Peter' }], managingOrganization: { reference: root! } }),
+    peter: ({ root }) => ({
+      resourceType: 'Patient',
+      name: [{ family: 'Peter' }],
+      managingOrganization: { reference: root! },
+    }),
     device: ({ peter }) => ({ resourceType: 'Device', patient: { reference: peter! }, modelNumber: 'M1' }),
     visit: ({ amina }) => ({
       resourceType: 'Encounter',
@@ -48,7 +52,12 @@ beforeAll(async () => {
       mode: 'working',
       entry: [{ item: { reference: amina! } }, { item: { reference: peter! } }],
     }),
-    team: ({ amina }) => ({ resourceType: 'Group', type: 'person', actual: true, member: [{ entity: { reference: amina! } }] }),
+    team: ({ amina }) => ({
+      resourceType: 'Group',
+      type: 'person',
+      actual: true,
+      member: [{ entity: { reference: amina! } }],
+    }),
   })
 })
 
@@ -74,12 +83,15 @@ describe('chain', () => {
     expect(await found(type, query)).toBe(expected)
   })
 
-  test.each(['subject.nothing=1', 'subject:Patient.nothing=1', 'subject:Nothing.name=1', 'code.name=1', 'subject:Patient.=1'])(
-    'Observation?%s is 400',
-    async (query) => {
-      expectOutcome(await get(`Observation?${query}`), 400)
-    },
-  )
+  test.each([
+    'subject.nothing=1',
+    'subject:Patient.nothing=1',
+    'subject:Nothing.name=1',
+    'code.name=1',
+    'subject:Patient.=1',
+  ])('Observation?%s is 400', async (query) => {
+    expectOutcome(await get(`Observation?${query}`), 400)
+  })
 })
 
 describe('_has', () => {
@@ -98,12 +110,15 @@ describe('_has', () => {
     expect(await found(type, query.replace('TEAM', w.refs['team']!.split('/')[1]!))).toBe(expected)
   })
 
-  test.each(['_has:Nothing:patient:code=1', '_has:Observation:nothing:code=1', '_has:Observation:patient:nothing=1', '_has:Observation:code:code=1', '_has:Observation=1'])(
-    'Patient?%s is 400',
-    async (query) => {
-      expectOutcome(await get(`Patient?${query}`), 400)
-    },
-  )
+  test.each([
+    '_has:Nothing:patient:code=1',
+    '_has:Observation:nothing:code=1',
+    '_has:Observation:patient:nothing=1',
+    '_has:Observation:code:code=1',
+    '_has:Observation=1',
+  ])('Patient?%s is 400', async (query) => {
+    expectOutcome(await get(`Patient?${query}`), 400)
+  })
 })
 
 describe('_include', () => {
@@ -124,12 +139,24 @@ describe('_include', () => {
     // "each resource once": what is a match is not included as well
     ['Observation', '_include=Observation:has-member', 'cd4 load weight +'],
     ['Observation', 'code=20447-9&_include=Observation:has-member', 'load + cd4'],
-    ['Observation', 'code=20447-9&_include=Observation:has-member&_include:iterate=Observation:encounter', 'load + cd4 visit'],
+    [
+      'Observation',
+      'code=20447-9&_include=Observation:has-member&_include:iterate=Observation:encounter',
+      'load + cd4 visit',
+    ],
     ['Observation', 'code=20447-9&_include=Observation:has-member&_include=Observation:encounter', 'load + cd4'],
-    ['Patient', 'family=amina&_include=Patient:organization&_include:iterate=Organization:partof', 'amina + clinic root ward'],
+    [
+      'Patient',
+      'family=amina&_include=Patient:organization&_include:iterate=Organization:partof',
+      'amina + clinic root ward',
+    ],
     ['Patient', 'family=amina&_revinclude=Observation:subject', 'amina + cd4 load'],
     ['Patient', 'family=amina&_revinclude=Observation:patient&_revinclude=Encounter:patient', 'amina + cd4 load visit'],
-    ['Patient', 'family=amina&_revinclude=Encounter:patient&_revinclude:iterate=Observation:encounter', 'amina + cd4 visit'],
+    [
+      'Patient',
+      'family=amina&_revinclude=Encounter:patient&_revinclude:iterate=Observation:encounter',
+      'amina + cd4 visit',
+    ],
     ['Organization', 'name=root&_revinclude:iterate=Organization:partof', 'root + clinic ward'],
     ['Encounter', '_revinclude=Observation:encounter&_include=Encounter:patient', 'visit + amina cd4'],
   ])('%s?%s answers %s', async (type, query, expected) => {
@@ -143,7 +170,9 @@ describe('_include', () => {
 
   test('a circle of references ends', async () => {
     const circle = await world({ a: { resourceType: 'Organization', name: 'A' } })
-    const { refs } = await world({ b: { resourceType: 'Organization', name: 'B', partOf: { reference: circle.refs['a']! } } })
+    const { refs } = await world({
+      b: { resourceType: 'Organization', name: 'B', partOf: { reference: circle.refs['a']! } },
+    })
     const a = circle.refs['a']!
     const { send } = await import('../server.js')
     const body = { resourceType: 'Organization', id: a.split('/')[1], name: 'A', partOf: { reference: refs['b'] } }

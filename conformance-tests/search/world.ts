@@ -28,7 +28,9 @@ export async function world(resources: Record<string, Made>): Promise<World> {
   }
   const nameOf = new Map(Object.entries(refs).map(([name, ref]) => [ref, name]))
   const names: World['names'] = (found, mode) =>
-    entriesOf(found, mode).map(({ resource }) => nameOf.get(`${resource?.resourceType}/${resource?.id}`) ?? 'a stranger')
+    entriesOf(found, mode).map(
+      ({ resource }) => nameOf.get(`${resource?.resourceType}/${resource?.id}`) ?? 'a stranger',
+    )
   const tag = `_tag=${encodeURIComponent(`${system}|`)}`
   return { refs, tag, names, find: async (type, query) => names(await bundle(`${type}?${tag}&${query}`), 'match') }
 }

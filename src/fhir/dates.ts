@@ -34,6 +34,7 @@ export function period(text: string, zone = 'UTC'): Period | undefined {
   const s = Number(second ?? 0)
   if (y === 0 || m < 1 || m > 12 || d < 1 || d > daysIn(y, m)) return undefined
   if (h > 23 || Number(minute ?? 0) > 59 || s > 60) return undefined
+  if (offset && (Math.abs(offsetMs(offset)) > 14 * HOUR || Number(offset.slice(4)) > 59)) return undefined
   const start = utc(y, m, d, h, Number(minute ?? 0), s)
   const end =
     month === undefined

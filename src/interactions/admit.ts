@@ -8,8 +8,8 @@ import type { Put } from '../store/index.js'
 import type { Context } from './context.js'
 
 /** @throws FhirError forbidden */
-export function admit({ caller }: Context, act: Act, { type, id, entries }: Put): void {
-  const { op } = reach(caller, act).of(type)
-  if (op === 'everything') return
-  throw new Error(`${type}${id}${entries.length}${String(match)}${String(forbidden)}`)
+export function admit({ caller, clock }: Context, act: Act, { type, id, entries }: Put): void {
+  const within = reach(caller, act).of(type)
+  if (within.op === 'everything' || match({ type, id, updated: clock(), entries }, within)) return
+  throw forbidden(`you may not ${act} such a ${type}`)
 }

@@ -21,7 +21,7 @@ import { update } from './update.js'
 /** https://hl7.org/fhir/R4/http.html#trules: the order in which the entries take effect. */
 export const steps: Method[][] = [['DELETE'], ['POST'], ['PUT', 'PATCH'], ['GET', 'HEAD']]
 
-const width = 64
+const width = 32
 
 export async function batch(
   context: Context,

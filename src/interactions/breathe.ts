@@ -3,13 +3,22 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** To be awaited between two steps: lets others run when this one has run for `sliceMs` without a pause. */
-export function breather(sliceMs = 15): () => Promise<void> {
+export type Breathe = () => Promise<void> | undefined
+
+/**
+ * To be awaited between two steps: lets others run when this work has run for `sliceMs` without a pause. Several
+ * branches of the same work share it, and pause together, since each with a slice of its own would add up.
+ */
+export function breather(sliceMs = 15): Breathe {
   let began = performance.now()
-  return async () => {
-    if (performance.now() - began < sliceMs) return
-    await turn()
-    began = performance.now()
+  let pause: Promise<void> | undefined
+  return () => {
+    if (pause || performance.now() - began < sliceMs) return pause
+    pause = turn().then(() => {
+      began = performance.now()
+      pause = undefined
+    })
+    return pause
   }
 }
 

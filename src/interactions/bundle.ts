@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/bundle.html
  */
-import { type Issue, instant, operationOutcome, writeJson, writeString } from '../fhir/index.js'
+import { type Issue, instant, operationOutcome, type Ref, writeJson, writeString } from '../fhir/index.js'
 import type { Match, Stored } from '../store/index.js'
 import { etag } from './etag.js'
 import { isSubset, type Subset, subsetBytes } from './subset.js'
@@ -61,8 +61,7 @@ export function bundleHead({
 
 /** One entry of a searchset. */
 export function searchEntry({ stored, mode }: Match, baseUrl: string): Piece[] {
-  const before = `{"fullUrl":${writeString(`${baseUrl}/${stored.type}/${stored.id}`)},"resource":`
-  return [before, stored.body, `,"search":{"mode":"${mode}"}}`]
+  return [`{${fullUrlOf(stored, baseUrl)},"resource":`, stored.body, `,"search":{"mode":"${mode}"}}`]
 }
 
 /** An OperationOutcome in a searchset: https://hl7.org/fhir/R4/search.html#errors */
@@ -74,7 +73,7 @@ export function historyEntry({ stored }: Pick<Match, 'stored'>, baseUrl: string)
   const { type, id, version, updated, deleted, method, body } = stored
   const url = method === 'POST' ? type : `${type}/${id}`
   const status = deleted ? '204' : version === 1 || method === 'POST' ? '201' : '200'
-  const before = `{"fullUrl":${writeString(`${baseUrl}/${type}/${id}`)}`
+  const before = `{${fullUrlOf(stored, baseUrl)}`
   const after = `,"request":{"method":"${method}","url":${writeString(url)}},"response":{"status":"${status}","etag":${writeString(
     etag(version),
   )},"lastModified":"${instant(updated)}"}}`
@@ -88,12 +87,33 @@ function subsetMatch(match: Match, subset: Subset): Match {
 
 const withBody = (stored: Stored, body: Buffer): Stored => ({ ...stored, body })
 
-/** The pieces as one buffer. */
+/** The pieces as one buffer. Texts that follow each other are written together: each write costs more than its bytes. */
 export function join(pieces: readonly Piece[]): Buffer {
+  const runs: Piece[] = []
+  let text = ''
   let length = 0
-  for (const piece of pieces) length += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length
+  for (const piece of pieces) {
+    if (typeof piece === 'string') {
+      text += piece
+      continue
+    }
+    length += Buffer.byteLength(text) + piece.length
+    runs.push(text, piece)
+    text = ''
+  }
+  length += Buffer.byteLength(text)
+  runs.push(text)
   const whole = Buffer.allocUnsafe(length)
   let at = 0
-  for (const piece of pieces) at += typeof piece === 'string' ? whole.write(piece, at) : piece.copy(whole, at)
+  for (const run of runs) at += typeof run === 'string' ? whole.write(run, at) : run.copy(whole, at)
   return whole
 }
+
+/** `"fullUrl":"…"` of a resource; ids and types have nothing that JSON escapes. */
+function fullUrlOf({ type, id }: Ref, baseUrl: string): string {
+  if (quoted.baseUrl !== baseUrl) quoted = { baseUrl, text: `"fullUrl":${writeString(baseUrl).slice(0, -1)}/` }
+  return `${quoted.text}${type}/${id}"`
+}
+
+/** The base URL is the same for every entry, nearly always also for every Bundle. */
+let quoted = { baseUrl: '', text: '"fullUrl":"/' }

@@ -87,8 +87,11 @@ export type BatchResponse = {
   outcome?: Resource
 }
 
-/** A search's page: what was found, how the request was understood, and the sealed token of the next page. */
-export type SearchResult = { found: Found; parsed: Parsed; next?: string }
+/**
+ * A search's page: what was found, how the request was understood, the sealed token of the next page, and how the
+ * store went about it where `_explain` asks.
+ */
+export type SearchResult = { found: Found; parsed: Parsed; next?: string; plan?: string[] }
 
 /** The answer of a batch or transaction; entries stand in the order of the request. */
 export type BundleAnswer = { type: 'batch-response' | 'transaction-response'; entries: BatchResponse[] }

@@ -23,7 +23,7 @@ export async function selection(context: Context, type: string, criteria: string
   const { searchParams, terminology, baseUrls, settings } = context
   const { query, summary, elements, applied } = await parse(
     { types: [type], parameters: readParameters(criteria) },
-    { searchParams, terminology, baseUrls, ...settings, handling: 'strict' },
+    { searchParams, terminology, baseUrls, now: context.clock(), ...settings, handling: 'strict' },
   )
   const result = applied.find(([name]) => resultParameters.has(name))?.[0]
   if (result !== undefined || query.include.length || query.sort.length || summary || elements)

@@ -5,74 +5,92 @@
  */
 import type { Resource } from '../fhir/index.js'
 import { type Expression, type IndexEntry, indexed, match } from '../search/index.js'
+import type { Breathe } from './breathe.js'
 import type { Context } from './context.js'
 
 export type Draft = { type: string; id: string; resource: Resource }
 
 type Indexed<T> = { draft: T; entries: IndexEntry[] }
-type Shelf<T> = { all: Indexed<T>[]; byToken: Map<string, Indexed<T>[]> }
+type Shelf<T> = { all: Indexed<T>[]; byKey: Map<string, Indexed<T>[]> }
 
 export class Drafts<T extends Draft> {
   private readonly byType = new Map<string, T[]>()
-  private readonly shelves = new Map<string, Shelf<T>>()
+  private readonly shelves = new Map<string, Promise<Shelf<T>>>()
 
   constructor(
     private readonly context: Context,
     drafts: Iterable<T>,
+    private readonly breathe: Breathe,
   ) {
-    for (const draft of drafts) {
-      const same = this.byType.get(draft.type)
-      if (same) same.push(draft)
-      else this.byType.set(draft.type, [draft])
-    }
+    for (const draft of drafts) add(this.byType, draft.type, draft)
   }
 
   /** Those that satisfy the criteria, as far as that can be told before their links are resolved. */
-  matching(type: string, where: Expression): T[] {
+  async matching(type: string, where: Expression): Promise<T[]> {
     const drafts = this.byType.get(type)
     if (!drafts) return []
-    const { all, byToken } = this.shelf(type, drafts)
+    const shelf = this.shelves.get(type) ?? this.shelve(drafts)
+    this.shelves.set(type, shelf)
+    const { all, byKey } = await shelf
     // Criteria are nearly always an identifier: looking it up keeps a transaction of thousands linear.
-    const token = tokenOf(where)
-    const candidates = token === undefined ? all : (byToken.get(token) ?? [])
-    return candidates.filter(({ draft, entries }) => match(draft, entries, where)).map(({ draft }) => draft)
+    const key = keyOf(where)
+    const candidates = key === undefined ? all : (byKey.get(key) ?? [])
+    const updated = this.context.clock()
+    return candidates
+      .filter(({ draft, entries }) => match({ type, id: draft.id, updated, entries }, where))
+      .map(({ draft }) => draft)
   }
 
-  private shelf(type: string, drafts: T[]): Shelf<T> {
-    let shelf = this.shelves.get(type)
-    if (!shelf) {
-      const { searchParams, baseUrls, settings } = this.context
-      const byToken = new Map<string, Indexed<T>[]>()
-      const all = drafts.map((draft) => {
-        const entries = indexed(draft.resource, { searchParams, zone: settings.zone, baseUrls })
-        return { draft, entries }
-      })
-      for (const each of all)
-        for (const entry of each.entries) {
-          if (entry.kind !== 'token' || entry.code === undefined) continue
-          const key = tokenKey(entry.param, entry.system ?? '', entry.code)
-          const same = byToken.get(key)
-          if (same) same.push(each)
-          else byToken.set(key, [each])
-        }
-      shelf = { all, byToken }
-      this.shelves.set(type, shelf)
+  private async shelve(drafts: T[]): Promise<Shelf<T>> {
+    const { searchParams, baseUrls, settings } = this.context
+    const shelf: Shelf<T> = { all: [], byKey: new Map() }
+    for (const draft of drafts) {
+      await this.breathe()
+      const each = { draft, entries: indexed(draft.resource, { searchParams, zone: settings.zone, baseUrls }) }
+      shelf.all.push(each)
+      for (const key of new Set(each.entries.map(keyOfEntry))) if (key !== undefined) add(shelf.byKey, key, each)
     }
     return shelf
   }
 }
 
-const tokenKey = (param: string, system: string, code: string) => JSON.stringify([param, system, code])
-
-/** A token with system and code that the criteria demand, if there is one. */
-function tokenOf(where: Expression): string | undefined {
-  if (where.op === 'and') {
-    for (const each of where.of) {
-      const key = tokenOf(each)
-      if (key !== undefined) return key
-    }
-    return undefined
-  }
-  if (where.op !== 'token' || where.system === undefined || where.code === undefined) return undefined
-  return tokenKey(where.param, where.system, where.code)
+function add<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key)
+  if (list) list.push(value)
+  else lists.set(key, [value])
 }
+
+/** What an entry must equal in any case for the criteria to hold, if there is such a thing. */
+function keyOf(where: Expression): string | undefined {
+  switch (where.op) {
+    case 'and':
+      for (const each of where.of) {
+        const key = keyOf(each)
+        if (key !== undefined) return key
+      }
+      return undefined
+    case 'token':
+      return where.code === undefined ? undefined : keyFor(where.param, where.code)
+    case 'uri':
+      return where.how === 'exact' ? keyFor(where.param, where.value) : undefined
+    case 'reference':
+      return 'url' in where.target ? undefined : keyFor(where.param, `${where.target.type}/${where.target.id}`)
+    default:
+      return undefined
+  }
+}
+
+function keyOfEntry(entry: IndexEntry): string | undefined {
+  switch (entry.kind) {
+    case 'token':
+      return entry.code === undefined ? undefined : keyFor(entry.param, entry.code)
+    case 'uri':
+      return keyFor(entry.param, entry.value)
+    case 'reference':
+      return keyFor(entry.param, `${entry.type}/${entry.id}`)
+    default:
+      return undefined
+  }
+}
+
+const keyFor = (param: string, value: string) => `${param} ${value}`

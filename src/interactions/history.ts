@@ -8,7 +8,7 @@ import { type Issue, invalid, notFound, period, unsupported } from '../fhir/inde
 import type { Position } from '../search/index.js'
 import type { Found, HistoryQuery } from '../store/index.js'
 import type { Context } from './context.js'
-import { seal, unseal } from './token.js'
+import { pageState, pageToken } from './page.js'
 
 export type HistoryRequest = {
   type?: string
@@ -32,15 +32,15 @@ export async function history(context: Context, request: HistoryRequest): Promis
   const mine = reach(context.caller, 'read')
   const { page, ...first } = request
   const { asked, after } =
-    page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'history', mine, page))
+    page === undefined ? { asked: first, after: undefined } : resumed(await pageState(context, 'history', mine, page))
   const { query, applied, ignored } = understand(context, asked)
   const found = await context.store.history(after ? { ...query, after } : query, mine)
   const { type, id } = asked
   if (type !== undefined && id !== undefined && !after && found.matches.length === 0)
     if (!(await context.store.read({ type, id }, mine))) throw notFound(`there is no ${type} with this id`)
-  if (!found.next) return { found, applied, ignored }
+  if (!found.next || query.count === 0) return { found, applied, ignored }
   const state = { t: type ?? null, i: id ?? null, p: applied, a: found.next }
-  return { found, applied, ignored, next: seal(context, 'history', mine, state) }
+  return { found, applied, ignored, next: await pageToken(context, 'history', mine, state) }
 }
 
 /** What `history` sealed. Only we can have made it, so its shape is what we gave it. */
@@ -93,7 +93,7 @@ function understand({ settings }: Context, { type, id, parameters }: HistoryRequ
       ...(at && { at }),
       count,
       // Counting a whole system's history would cost more than the page; that of one resource is short.
-      total: id !== undefined,
+      total: id !== undefined || count === 0,
     },
     applied: [...applied],
     ignored,

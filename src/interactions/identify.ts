@@ -8,7 +8,7 @@ import { reach } from '../access/index.js'
 import { invalid, type Ref, type Resource, stale } from '../fhir/index.js'
 import type { Expect, Stored } from '../store/index.js'
 import { refuseInvalid } from '../validation/index.js'
-import { inWindows } from './breathe.js'
+import { type Breathe, inWindows } from './breathe.js'
 import { updateTarget } from './conditional-update.js'
 import type { Context } from './context.js'
 import { theOne } from './criteria.js'
@@ -49,15 +49,11 @@ export type Draft = Ref & { resource: Resource; entry: Entry; method: Put['metho
 
 export const addressOf = ({ type, id }: Ref): string => `${type}/${id}`
 
-const width = 64
+const width = 32
 
-export async function identify(
-  context: Context,
-  entries: readonly Entry[],
-  breathe: () => Promise<void>,
-): Promise<Identities> {
+export async function identify(context: Context, entries: readonly Entry[], breathe: Breathe): Promise<Identities> {
   const selections = new Selections(context, limits(entries))
-  const work = { context, selections, deleted: new Set<string>() }
+  const work = { context, selections, breathe, deleted: new Set<string>() }
   const guarded = async (entry: Entry, task: (entry: Entry) => Promise<Identified[]>) => {
     await breathe()
     try {
@@ -81,13 +77,13 @@ export async function identify(
       if (each.entry.fullUrl !== undefined) urls.set(each.entry.fullUrl, addressOf(each))
     }
   }
-  const drafts = new Drafts(context, draftsOf(identified))
+  const drafts = new Drafts(context, draftsOf(identified), breathe)
   const changed = refuseOverlaps(identified)
   await refuseClaimedTwice(work, identified, drafts, urls)
   return { identified, selections, drafts, changed }
 }
 
-type Work = { context: Context; selections: Selections; deleted: Set<string> }
+type Work = { context: Context; selections: Selections; breathe: Breathe; deleted: Set<string> }
 
 /** Criteria are asked for one resource more than the transaction itself may take away from what they find. */
 function limits(entries: readonly Entry[]): (type: string) => number {
@@ -251,7 +247,8 @@ function* draftsOf(identified: readonly Identified[]): Generator<Draft> {
 function refuseOverlaps(identified: readonly Identified[]): Set<string> {
   const changed = new Map<string, number>()
   for (const each of identified) {
-    if (each.action.op === 'none') continue
+    // What a conditional create finds is left as it is; a delete of nothing still names its resource.
+    if (each.action.op === 'none' && each.entry.target.kind !== 'instance') continue
     const other = changed.get(addressOf(each))
     if (other !== undefined)
       throw atEntry(
@@ -271,7 +268,7 @@ function refuseOverlaps(identified: readonly Identified[]): Set<string> {
  * of the two came first would decide, and the order of entries means nothing.
  */
 async function refuseClaimedTwice(
-  { selections }: Work,
+  { selections, breathe }: Work,
   identified: readonly Identified[],
   drafts: Drafts<Draft>,
   urls: ReadonlyMap<string, string>,
@@ -279,10 +276,10 @@ async function refuseClaimedTwice(
   for (const { entry, type, id, action } of identified) {
     const criteria = criteriaOf(entry)
     if (action.op !== 'put' || criteria === undefined) continue
+    await breathe()
     const { where } = await selections.get(type, resolved(criteria, urls))
-    const rival = drafts
-      .matching(type, where)
-      .find((draft) => draft.id !== id && (entry.method !== 'POST' || draft.method === 'POST'))
+    const claimants = await drafts.matching(type, where)
+    const rival = claimants.find((draft) => draft.id !== id && (entry.method !== 'POST' || draft.method === 'POST'))
     if (rival)
       throw atEntry(
         invalid(`the criteria of this entry also match entry ${rival.entry.index} of the same transaction`, 'request'),

@@ -13,7 +13,8 @@ export async function retrying<T>(attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof CommitRefused)) throw error
+      // A claim that is taken stays taken: `once` knows what it means.
+      if (!(error instanceof CommitRefused) || error.reason.kind === 'claim') throw error
       if (tries === triesMax)
         throw conflict('others keep changing what this request depends on; send it again', undefined, {
           cause: error,

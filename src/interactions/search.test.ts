@@ -74,6 +74,20 @@ describe('search', () => {
     expect(third.next).toBeUndefined()
   })
 
+  test('a search too long for a link is paged all the same', async () => {
+    const ids = []
+    for (let i = 0; i < 3; i++) ids.push((await create(context, patient())).stored.id)
+    const noise = Array.from({ length: 990 }, () => Math.random().toString(36).slice(2))
+    const parameters: [string, string][] = [
+      ['_id', [...ids, ...noise].join(',')],
+      ['_count', '2'],
+    ]
+    const first = await search(context, { types: ['Patient'], parameters })
+    expect(first.next!.length).toBeLessThan(1000)
+    const second = await search(context, { parameters: [], page: first.next! })
+    expect([...idsIn(first), ...idsIn(second)]).toEqual(ids)
+  })
+
   test('unknown parameters are refused, or with lenient handling told and left out of what was applied', async () => {
     const request = {
       types: ['Patient'],

@@ -7,49 +7,60 @@ import { reach } from '../access/index.js'
 import { tooCostly } from '../fhir/index.js'
 import { type Parsed, type Position, parse, type SearchRequest } from '../search/index.js'
 import type { Context, SearchResult } from './context.js'
-import { seal, unseal } from './token.js'
+import { pageState, pageToken } from './page.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
 export async function search(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
   const mine = reach(context.caller, 'search')
   const { page, ...first } = request
-  const { asked, after } =
-    page === undefined ? { asked: first, after: undefined } : resumed(unseal(context, 'search', mine, page))
-  const parsed = await understand(context, asked, after)
+  const resume =
+    page === undefined
+      ? { asked: first, now: context.clock() }
+      : resumed(await pageState(context, 'search', mine, page))
+  const { asked, now } = resume
+  const parsed = await understand(context, resume)
   const found = await context.store.search(parsed.query, mine)
+  const plan = parsed.explain ? await context.store.explain(parsed.query, mine) : undefined
   const { includesMax } = context.settings
   const includes = found.matches.reduce((sum, { mode }) => (mode === 'include' ? sum + 1 : sum), 0)
   if (includes > includesMax)
     throw tooCostly(`the page includes more than ${includesMax} resources; ask for a smaller _count or fewer includes`)
-  if (!found.next) return { found, parsed }
+  const result: SearchResult = { found, parsed, ...(plan && { plan }) }
+  if (!found.next || parsed.query.count === 0) return result
   const { types, compartment } = asked
   const state = {
     t: types ?? null,
     c: compartment ? [compartment.type, compartment.id] : null,
     p: parsed.applied,
+    n: now,
     a: found.next,
   }
-  return { found, parsed, next: seal(context, 'search', mine, state) }
+  return { ...result, next: await pageToken(context, 'search', mine, state) }
 }
 
-async function understand(context: Context, request: SearchRequest, after: Position | undefined): Promise<Parsed> {
+/** `now` is that of the first page, so that all pages measure from the same time. */
+type Resume = { asked: SearchRequest; now: number; after?: Position }
+
+async function understand(context: Context, { asked, now, after }: Resume): Promise<Parsed> {
   const { searchParams, terminology, baseUrls, settings } = context
   // What is resumed was understood once already; nothing of it may be ignored now.
   const handling = after ? 'strict' : settings.handling
-  const parsed = await parse(request, { searchParams, terminology, baseUrls, ...settings, handling })
+  const parsed = await parse(asked, { searchParams, terminology, baseUrls, now, ...settings, handling })
   return after ? { ...parsed, query: { ...parsed.query, after } } : parsed
 }
 
 /** What `search` sealed. Only we can have made it, so its shape is what we gave it. */
-function resumed(state: unknown): { asked: SearchRequest; after: Position } {
-  const { t, c, p, a } = state as {
+function resumed(state: unknown): Resume {
+  const { t, c, p, n, a } = state as {
     t: string[] | null
     c: [type: string, id: string] | null
     p: [string, string][]
+    n: number
     a: Position
   }
   return {
     asked: { ...(t && { types: t }), ...(c && { compartment: { type: c[0], id: c[1] } }), parameters: p },
+    now: n,
     after: a,
   }
 }

@@ -15,14 +15,34 @@ import type { Context } from './context.js'
 const ivLength = 12
 const tagLength = 16
 const inflatedMax = 1 << 20
+/** Shorter states are sealed as they are: compressing costs more than all the rest. */
+const plainMax = 600
 
 /** `kind` keeps a token of one interaction from being used in another. */
 export function seal({ caller, settings }: Context, kind: string, reach: Reach, state: Json): string {
-  const text = deflateRawSync(JSON.stringify([reach.key, state]))
-  const iv = randomBytes(ivLength)
+  const text = Buffer.from(JSON.stringify([reach.key, state]))
+  const packed = text.length > plainMax ? deflateRawSync(text) : text
+  const iv = nextIv()
   const cipher = createCipheriv('aes-256-gcm', settings.sealingKey, iv).setAAD(bound(kind, caller.id))
-  const sealed = Buffer.concat([cipher.update(text), cipher.final()])
-  return Buffer.concat([iv, sealed, cipher.getAuthTag()]).toString('base64url')
+  const form = Buffer.from([packed === text ? 0 : 1])
+  return Buffer.concat([iv, cipher.update(form), cipher.update(packed), cipher.final(), cipher.getAuthTag()]).toString(
+    'base64url',
+  )
+}
+
+let ivPrefix = randomBytes(8)
+let ivCount = 0
+
+/** Never the same twice under one key: random for each process, and counted within it. */
+function nextIv(): Buffer {
+  if (ivCount === 2 ** 32) {
+    ivPrefix = randomBytes(8)
+    ivCount = 0
+  }
+  const iv = Buffer.allocUnsafe(ivLength)
+  ivPrefix.copy(iv)
+  iv.writeUInt32BE(ivCount++, 8)
+  return iv
 }
 
 /** @throws FhirError invalid for a token that is not ours or not this caller's, 410 where the reach has changed since */
@@ -43,8 +63,9 @@ function open(bytes: Buffer, key: Uint8Array, bound: Buffer): Json {
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, ivLength))
   decipher.setAAD(bound).setAuthTag(bytes.subarray(-tagLength))
   try {
-    const text = Buffer.concat([decipher.update(bytes.subarray(ivLength, -tagLength)), decipher.final()])
-    return parseJson(inflateRawSync(text, { maxOutputLength: inflatedMax }))
+    const opened = Buffer.concat([decipher.update(bytes.subarray(ivLength, -tagLength)), decipher.final()])
+    const packed = opened.subarray(1)
+    return parseJson(opened[0] === 0 ? packed : inflateRawSync(packed, { maxOutputLength: inflatedMax }))
   } catch {
     // The tag does not fit: made for another caller or another kind of page, tampered with, or sealed by another key.
     return null

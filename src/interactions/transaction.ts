@@ -141,11 +141,13 @@ async function attempt(context: Context, entries: readonly Entry[], claims: Clai
     changes.push(changeOf(context, each, links))
     makers.push(each)
   }
+  // Nothing to write and nothing to claim: what was found needs no commit to be true.
+  if (changes.length === 0 && claims.length === 0) return done
   const committed = await commit(context, {
     changes,
     conditions: identities.selections.conditions,
     claims,
-    retryVersion: (index) => links.expectationOf(makers[index]!).raced,
+    retry: (index) => links.expectationOf(makers[index]!).raced,
     idFromBody: (index) => {
       const { action } = makers[index]!
       return action.op === 'put' && action.idFromBody

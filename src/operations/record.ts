@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { reach } from '../access/index.js'
-import { compartments, localReference, type Period, parseJson, type Ref, referencesIn } from '../fhir/index.js'
+import { compartments, localReference, type Period, type Ref } from '../fhir/index.js'
 import type { Context } from '../interactions/index.js'
 import { and, type Expression, everything, type Position, type Query } from '../search/index.js'
 import type { Match, Stored } from '../store/index.js'
@@ -33,7 +33,7 @@ export type Portion = { ids: string[]; next?: Position }
 export type Page = { matches: Match[]; next?: Position }
 
 const portionSize = 20
-const pageSize = 1000
+const pageSize = 2000
 
 /** The patients from a place on. One patient or encounter is one portion without asking. */
 export async function portion(context: Context, scope: Scope, after?: Position): Promise<Portion> {
@@ -113,7 +113,7 @@ async function* supported(
     for (const match of found) {
       if (types && !types.has(match.stored.type)) continue
       const { stored, mode } = match
-      const fits = mode === 'match' ? await comesHere(context, scope, ids, stored) : isSupport(context, scope, stored)
+      const fits = mode === 'match' ? await comesHere(context, scope, ids, stored) : isSupport(scope, stored)
       if (fits && answers(match)) answer.push(match)
     }
     yield answer
@@ -146,7 +146,7 @@ function query(context: Context, { type }: Scope, ids: string[], { types, since,
 /** Of several portions a resource may belong to, it comes with that of the patient who stands first. */
 async function comesHere(context: Context, scope: Scope, ids: string[], { type, id, body }: Stored): Promise<boolean> {
   if (scope.ids !== 'all' && scope.ids.length <= 1) return true
-  const strangers = mentioned(context, scope.type, body).filter((other) => !ids.includes(other))
+  const strangers = mentioned(scope.type, body).filter((other) => !ids.includes(other))
   if (strangers.length === 0) return true
   const mine = reach(context.caller, 'search')
   const belongsTo: string[] = []
@@ -165,23 +165,26 @@ async function comesHere(context: Context, scope: Scope, ids: string[], { type, 
  * Whether what a match refers to may come along: what is about another patient may not, and what belongs to the
  * compartment itself is a match and comes as one.
  */
-function isSupport(context: Context, { type, ids, patients }: Scope, { type: own, id, body }: Stored): boolean {
+function isSupport({ type, ids, patients }: Scope, { type: own, id, body }: Stored): boolean {
   if (own === 'Patient') return type !== 'Patient' && (patients === 'all' || patients.has(id))
-  const about = mentioned(context, 'Patient', body)
+  const about = mentioned('Patient', body)
   if (patients !== 'all' && about.some((patient) => !patients.has(patient))) return false
   if (!compartments[type]?.[own]) return true
   return type === 'Patient'
     ? about.length === 0
-    : !ids.includes(id) && !mentioned(context, type, body).some((focus) => ids.includes(focus))
+    : !ids.includes(id) && !mentioned(type, body).some((focus) => ids.includes(focus))
 }
 
-/** The ids of the resources of a type that a resource refers to. Most bytes have none and are not parsed. */
-function mentioned({ baseUrls }: Context, type: string, body: Buffer): string[] {
-  if (!body.includes(`${type}/`)) return []
+/**
+ * The ids of the resources of a type that a resource refers to, found in its bytes: a write has made every reference to
+ * a resource of ours relative, and inside a string the quotes would stand behind a backslash.
+ */
+function mentioned(type: string, body: Buffer): string[] {
   const found = new Set<string>()
-  for (const { reference } of referencesIn(parseJson(body))) {
-    const local = localReference(reference, baseUrls)
-    if (local?.type === type) found.add(local.id)
+  const needle = `"reference":"${type}/`
+  for (let at = body.indexOf(needle); at >= 0; at = body.indexOf(needle, at)) {
+    at += needle.length
+    found.add(/^[^"/]*/.exec(body.toString('latin1', at, at + 66))![0])
   }
   return [...found]
 }

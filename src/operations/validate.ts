@@ -59,7 +59,7 @@ async function issuesOf(context: Context, call: OperationCall): Promise<Issue[]>
   const resource = resourceOf(call, given, 'resource') ?? (await stored(context, call, mode))
   const profile = textOf(given, 'profile')
   return [
-    ...(await validateResource(resource)),
+    ...(await validateResource(resource, { invariants: true })),
     ...unknownProfile(resource, profile),
     ...(mode === undefined ? [] : identity(resource, call, mode)),
     ...(mode === undefined || !context.settings.integrity ? [] : await dangling(context, resource)),

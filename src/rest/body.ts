@@ -19,12 +19,15 @@ import {
   unsupportedMedia,
 } from '../fhir/index.js'
 
-const decoders: Record<string, (input: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
-  gzip: promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
-  'x-gzip': promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
-  deflate: promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate),
-  br: promisify<Buffer, { maxOutputLength: number }, Buffer>(brotliDecompress),
-}
+type Decode = (input: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+
+const gunzipped: Decode = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
+const decoders = new Map<string, Decode>([
+  ['gzip', gunzipped],
+  ['x-gzip', gunzipped],
+  ['deflate', promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate)],
+  ['br', promisify<Buffer, { maxOutputLength: number }, Buffer>(brotliDecompress)],
+])
 
 const overLimit = (bodyMax: number): FhirError =>
   tooLarge(`The body is larger than ${bodyMax} bytes; send it in parts`, undefined, {
@@ -38,7 +41,8 @@ const overLimit = (bodyMax: number): FhirError =>
  */
 export async function readBody(request: IncomingMessage, bodyMax: number): Promise<Buffer> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase()
-  const decode = encoding === undefined || encoding === '' || encoding === 'identity' ? undefined : decoders[encoding]
+  const decode =
+    encoding === undefined || encoding === '' || encoding === 'identity' ? undefined : decoders.get(encoding)
   if (encoding && encoding !== 'identity' && !decode)
     throw unsupportedMedia('This Content-Encoding is not understood; send gzip, deflate, br or none')
   const sent = await collect(request, bodyMax)
@@ -46,7 +50,7 @@ export async function readBody(request: IncomingMessage, bodyMax: number): Promi
   try {
     return await decode(sent, { maxOutputLength: bodyMax })
   } catch (cause) {
-    if (cause instanceof RangeError) throw overLimit(bodyMax)
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw overLimit(bodyMax)
     throw invalid('The body is not what its Content-Encoding says', undefined, { cause })
   }
 }

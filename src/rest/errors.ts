@@ -6,7 +6,8 @@
  * An error that no client can cause is our bug: the answer carries a reference number, the cause is in the log only.
  */
 import { randomUUID } from 'node:crypto'
-import { FhirError, JsonError, structure } from '../fhir/index.js'
+import { FhirError, JsonError, structure, tooCostly } from '../fhir/index.js'
+import { StoreLimit } from '../store/index.js'
 
 export type Report = (error: unknown, reference: string) => void
 
@@ -14,6 +15,8 @@ export type Report = (error: unknown, reference: string) => void
 export function fhirErrorOf(error: unknown, report: Report): FhirError {
   if (error instanceof FhirError) return error
   if (error instanceof JsonError) return structure(error.message, undefined, { cause: error })
+  if (error instanceof StoreLimit)
+    return tooCostly(`${error.message}; ask for fewer at a time`, undefined, { cause: error })
   const reference = randomUUID()
   report(error, reference)
   return new FhirError(

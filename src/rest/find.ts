@@ -4,6 +4,7 @@
  * https://hl7.org/fhir/R4/http.html#search
  * https://hl7.org/fhir/R4/http.html#history
  */
+import type { Issue } from '../fhir/index.js'
 import { history, type Link, search, writeBundle } from '../interactions/index.js'
 import type { SearchRequest } from '../search/index.js'
 import type { Answer } from './answer.js'
@@ -28,7 +29,7 @@ async function found({ context, place, form }: Exchange, given: Parameter[]): Pr
     parameters,
     ...(page !== undefined && { page }),
   })
-  const { found, parsed, next } = result
+  const { found, parsed, next, plan = [] } = result
   const path = pathOf(place)
   return {
     status: 200,
@@ -38,7 +39,7 @@ async function found({ context, place, form }: Exchange, given: Parameter[]): Pr
       baseUrl: context.baseUrls[0]!,
       links: linksOf(context.baseUrls[0]! + path, { applied: parsed.applied, form, page, next }),
       ...(found.total !== undefined && { total: found.total }),
-      issues: parsed.ignored,
+      issues: [...parsed.ignored, ...plan.map(told)],
       subset: {
         ...(parsed.summary !== undefined && { summary: parsed.summary }),
         ...(parsed.elements !== undefined && { elements: parsed.elements }),
@@ -46,6 +47,9 @@ async function found({ context, place, form }: Exchange, given: Parameter[]): Pr
     }),
   }
 }
+
+/** A sentence of the plan that `_explain` asks for. */
+const told = (diagnostics: string): Issue => ({ severity: 'information', code: 'informational', diagnostics })
 
 /** `Patient/1/*` searches all types of the compartment, `Patient/1/Observation` one. */
 function placeOf({ type, id, member }: Exchange['place']): Pick<SearchRequest, 'types' | 'compartment'> {

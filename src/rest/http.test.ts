@@ -34,6 +34,12 @@ const bytes = (request: supertest.Test) =>
     response.on('end', () => done(null, Buffer.concat(chunks)))
   })
 
+/** A link of a Bundle, below the base. */
+const linkOf = ({ body }: supertest.Response, relation: string): string | undefined =>
+  (body.link as { relation: string; url: string }[])
+    .find((link) => link.relation === relation)
+    ?.url.replace(server.baseUrl, '')
+
 function expectOutcome({ body }: { body: Record<string, unknown> }, code?: string) {
   const issues = body['issue'] as { severity: string; code: string; diagnostics: string }[]
   expect(body['resourceType']).toBe('OperationOutcome')
@@ -424,11 +430,10 @@ describe('search', () => {
     const ids: string[] = []
     let url: string | undefined = '/Patient?family=paged&_count=2&_format=application/json'
     while (url !== undefined) {
-      const { body, headers } = await api().get(url).expect(200)
-      expect(headers['content-type']).toContain('application/json')
-      for (const { resource } of body.entry) ids.push(resource.id)
-      const next = body.link.find(({ relation }: { relation: string }) => relation === 'next')?.url
-      url = next?.replace(server.baseUrl, '')
+      const response: supertest.Response = await api().get(url).expect(200)
+      expect(response.headers['content-type']).toContain('application/json')
+      for (const { resource } of response.body.entry) ids.push(resource.id)
+      url = linkOf(response, 'next')
     }
     expect(ids).toHaveLength(5)
     expect(new Set(ids).size).toBe(5)
@@ -495,8 +500,8 @@ describe('history', () => {
     expect(body.entry[0].resource).toBeUndefined()
     expect((await api().get('/Patient/_history?_count=2').expect(200)).body.entry).toHaveLength(2)
     const system = await api().get('/_history?_count=1').expect(200)
-    const next = system.body.link.find(({ relation }: { relation: string }) => relation === 'next').url
-    expect((await api().get(next.replace(server.baseUrl, '')).expect(200)).body.entry).toHaveLength(1)
+    const next = linkOf(system, 'next')!
+    expect((await api().get(next).expect(200)).body.entry).toHaveLength(1)
     expectOutcome(await api().get('/Patient/never/_history').expect(404))
   })
 })

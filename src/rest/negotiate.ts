@@ -25,18 +25,21 @@ export const formats = [...jsonTypes.slice(0, 3), 'json', ...xmlTypes.slice(0, 3
 export const patchFormats = ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml']
 
 /** The names R4 replaced are understood and answered with the new ones. */
-const answered: Record<string, string> = {
-  'application/json+fhir': 'application/fhir+json',
-  'application/xml+fhir': 'application/fhir+xml',
-}
+const answered = new Map([
+  ['application/json+fhir', 'application/fhir+json'],
+  ['application/xml+fhir', 'application/fhir+xml'],
+])
 
-const wildcards: Record<string, string> = {
-  '*/*': 'application/fhir+json',
-  'application/*': 'application/fhir+json',
-  'text/*': 'text/json',
-}
+const wildcards = new Map([
+  ['*/*', 'application/fhir+json'],
+  ['application/*', 'application/fhir+json'],
+  ['text/*', 'text/json'],
+])
 
-const shortNames: Record<string, string> = { json: 'application/fhir+json', xml: 'application/fhir+xml' }
+const shortNames = new Map([
+  ['json', 'application/fhir+json'],
+  ['xml', 'application/fhir+xml'],
+])
 
 const known = 'application/fhir+json, application/json, text/json, application/fhir+xml, application/xml, text/xml'
 
@@ -58,7 +61,7 @@ function formatOf(type: string, fhirVersion: string | undefined, pretty: boolean
   const kind = jsonTypes.includes(type) ? 'json' : xmlTypes.includes(type) ? 'xml' : undefined
   if (!kind) return undefined
   const version = fhirVersion === undefined ? '' : '; fhirVersion=4.0'
-  return { kind, contentType: `${answered[type] ?? type}${version}; charset=utf-8`, pretty }
+  return { kind, contentType: `${answered.get(type) ?? type}${version}; charset=utf-8`, pretty }
 }
 
 const plain = formatOf('application/fhir+json', undefined, false)!
@@ -109,7 +112,7 @@ const accepted = remember((accept: string): Format | 'none' => {
   const takesAnything = ranges.some(({ type }) => type === '*/*')
   for (const { type, fhirVersion } of ranges) {
     if (type === 'text/html' && takesAnything) return browser
-    const format = formatOf(wildcards[type] ?? type, fhirVersion, false)
+    const format = formatOf(wildcards.get(type) ?? type, fhirVersion, false)
     if (format) return format
   }
   return 'none'
@@ -118,7 +121,7 @@ const accepted = remember((accept: string): Format | 'none' => {
 /** `_format` as a MIME type; a plus sign that was not percent-encoded has become a space. */
 export function formatParameter(value: string): Format {
   const { type, parameters } = mediaType(value.trim().replace(/ /g, '+'))
-  const format = formatOf(shortNames[type] ?? type, parameters.get('fhirversion'), false)
+  const format = formatOf(shortNames.get(type) ?? type, parameters.get('fhirversion'), false)
   if (!format) throw notAcceptable(`_format must be json, xml or one of ${known}`, '_format')
   return format
 }

@@ -26,7 +26,7 @@ export async function answerOperation(exchange: Exchange): Promise<Answer> {
     ...(input && { input }),
     url: `${context.baseUrls[0]}${target.join('')}/$${operation.code}`,
   })
-  return answerOf(answer)
+  return answerOf(answer, context.baseUrls[0]!)
 }
 
 /** The operation a path names: 404 where there is none, with the reason where it stands elsewhere. */
@@ -43,12 +43,16 @@ export function operationAt({ service, place: { code, type, id } }: Exchange): O
   throw notFound(`$${code} is not defined on ${level}; see /metadata for where it is`)
 }
 
-function answerOf(answer: OperationAnswer): Answer {
+function answerOf(answer: OperationAnswer, baseUrl: string): Answer {
   switch (answer.kind) {
     case 'resource':
       return resourceAnswer(answer.status ?? 200, answer.resource)
     case 'bytes':
-      return { status: answer.status ?? 200, body: answer.body }
+      return {
+        status: answer.status ?? 200,
+        body: answer.body,
+        ...(answer.location !== undefined && { location: `${baseUrl}/${answer.location}` }),
+      }
     case 'stream':
       return { status: 200, pieces: answer.pieces }
   }

@@ -50,6 +50,9 @@ function timingOf(value: Json, zone: string): Period | undefined {
   )
 }
 
+/** No date is longer, even with a dozen digits of a second. */
+const lengthMax = 48
+
 /**
  * A searched date. `ap` reaches a tenth of the distance to now to either side, at least as far as the date is precise.
  *
@@ -63,7 +66,7 @@ export function dateTest(
 ): IntervalTest {
   const { prefix, rest } = readPrefix(text)
   // A client that forgot to encode the plus of +02:00 sent a space.
-  const asked = period(rest.replace(/^(.*T.*) (\d\d:\d\d)$/, '$1+$2'), zone)
+  const asked = rest.length <= lengthMax ? period(rest.replace(/ (?=\d\d:\d\d$)/, '+'), zone) : undefined
   if (!asked) throw invalid(`"${name}" takes a date such as 2013-01-14 or 2013-01-14T10:00:00Z`, name)
   const { lo, hi } = asked
   if (prefix !== 'ap') return { op: 'interval', param, prefix, lo, hi }

@@ -43,8 +43,16 @@ export type Expression =
 /** Case-sensitive. `system` absent: any; '' : none. `code` absent: any code of the system. One of the two is there. */
 export type TokenTest = { op: 'token'; param: string; system?: string; code?: string }
 
-/** `value` is folded (`fold`) for `starts` and `contains`, as it was written for `exact`. */
-export type StringTest = { op: 'string'; param: string; how: 'starts' | 'contains' | 'exact'; value: string }
+/**
+ * `value` is folded (`fold`) and so is what it is compared with, except for `exact`: as it was written. `equals` (the
+ * whole folded value) and `ends` come from `_filter` alone.
+ */
+export type StringTest = {
+  op: 'string'
+  param: string
+  how: 'starts' | 'contains' | 'exact' | 'equals' | 'ends'
+  value: string
+}
 
 /**
  * Closed intervals: dates in milliseconds since 1970, numbers as themselves. With [lo, hi] what was searched and
@@ -81,7 +89,7 @@ export type ReferenceTest = {
   target: { type: string; id: string; version?: string } | { url: string }
 }
 
-/** `below`: equal, or the value plus '/' begins the recorded; `above`: the recorded is a path prefix of the value. */
+/** `below`: equal, or the value plus '/' begins the recorded; `above`: equal, or the recorded plus '/' begins the value. */
 export type UriTest = { op: 'uri'; param: string; how: 'exact' | 'below' | 'above'; value: string }
 
 /** All components hold in one and the same element. Each of `of` is a leaf test whose param is `$0`, `$1`, … */
@@ -135,7 +143,10 @@ export type IndexEntry =
  */
 export type Sort = { param: string; descending: boolean }
 
-/** `_include` (`reverse` false) or `_revinclude`: resources of `type` whose `param` refers …; '*' is any parameter. */
+/**
+ * `_include` (`reverse` false) or `_revinclude`: resources of `type` whose `param` refers to, or is referred to by, what
+ * was found. `param` '*' is any parameter; `type` '*' (then `param` is '*' too) any type. `target`: only to this type.
+ */
 export type Include = { reverse: boolean; type: string; param: string; target?: string; iterate: boolean }
 
 /**

@@ -53,6 +53,9 @@ const unescaped = (text: string): string =>
     return letter
   })
 
+/** R4's own expressions have two. */
+const depthMax = 50
+
 /** @throws Beyond */
 export function parseFhirPath(text: string): Node {
   const list = tokens(text)
@@ -75,7 +78,13 @@ export function parseFhirPath(text: string): Node {
     }
     return left
   }
-  const either = (): Node => binary('or', both)
+  let depth = 0
+  const either = (): Node => {
+    if (++depth > depthMax) throw new Beyond('too deep')
+    const node = binary('or', both)
+    depth--
+    return node
+  }
   const both = (): Node => binary('and', equality)
   const equality = (): Node => {
     const left = union()

@@ -5,10 +5,9 @@
  *
  * Rules are kept by the first property they follow, so that a resource costs what is in it and not what could be.
  */
-import type { Json, Resource } from '../fhir/index.js'
+import { clientTimeoutMs, compileTypedFhirPath, FhirError, type Json, type Typed } from '../fhir/index.js'
 import { type Emit, emitter, type Sink } from './entries.js'
 import type { IndexEntry } from './expression.js'
-import { compileFhirPath } from './fhirpath-fallback.js'
 import { Beyond } from './fhirpath-syntax.js'
 import type { ActiveParam, SearchParams } from './params.js'
 import { type Compiled, compile, type Path, walk } from './paths.js'
@@ -41,6 +40,7 @@ function makePlan(searchParams: SearchParams, type: string): IndexPlan {
   for (const param of searchParams.of(type)) {
     if (param.expression === undefined || columns.has(param.code)) continue
     const compiled = compiledExpression(param.expression, type)
+    if (compiled.kind === 'unreadable') continue
     if (compiled.kind === 'paths') {
       for (const path of compiled.paths) {
         const emit =
@@ -73,17 +73,28 @@ function addRule(plan: IndexPlan, path: Path, emit: Emit): void {
   }
 }
 
-function fallbackRule(param: ActiveParam, evaluate: ReturnType<typeof compileFhirPath>): Rule {
+/** What the engine cannot evaluate on a resource, or not in time, is not found in it; the resource is stored all the same. */
+function fallbackRule(param: ActiveParam, evaluate: Evaluate): Rule {
   const emitters = new Map<string, Emit | undefined>()
   return (resource, sink) => {
-    for (const { value, type } of evaluate(resource as Resource)) {
+    let found: Typed[]
+    try {
+      found = evaluate(resource)
+    } catch (error) {
+      if (error instanceof FhirError) return
+      throw error
+    }
+    for (const { value, type } of found) {
       if (!emitters.has(type)) emitters.set(type, emitter(param, type))
       emitters.get(type)?.(value, sink)
     }
   }
 }
 
-type Expressed = Compiled | { kind: 'fallback'; evaluate: ReturnType<typeof compileFhirPath> }
+type Evaluate = (resource: Json) => Typed[]
+
+/** Beyond our part of FHIRPath the engine evaluates; what it cannot read finds nothing. */
+type Expressed = Compiled | { kind: 'fallback'; evaluate: Evaluate } | { kind: 'unreadable' }
 
 const expressions = new Map<string, Expressed>()
 /** Expressions come from uploaded search parameters too, so what is remembered of them is bounded. */
@@ -105,7 +116,12 @@ function express(expression: string, type: string): Expressed {
     return compile(expression, type)
   } catch (error) {
     if (!(error instanceof Beyond)) throw error
-    return { kind: 'fallback', evaluate: compileFhirPath(expression, type) }
+  }
+  try {
+    return { kind: 'fallback', evaluate: compileTypedFhirPath(expression, { timeoutMs: clientTimeoutMs }) }
+  } catch (error) {
+    if (error instanceof FhirError) return { kind: 'unreadable' }
+    throw error
   }
 }
 

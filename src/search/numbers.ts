@@ -70,7 +70,9 @@ export function readNumber(text: string, name: string): Written {
   const value = Number(text)
   if (!match || !Number.isFinite(value)) throw invalid(`"${name}" takes a number such as 100, 5.40 or 1e2`, name)
   const fraction = match[1] ?? match[2] ?? ''
-  const half = 0.5 * 10 ** (Number(match[3] ?? 0) - fraction.length)
+  // The specification reads 1e2 as [95, 105), as if it were 1.0e2.
+  const oneDigit = match[3] !== undefined && /^[+-]?\d[eE]/.test(text) ? 1 : 0
+  const half = 0.5 * 10 ** (Number(match[3] ?? 0) - fraction.length - oneDigit)
   return {
     value,
     lo: tidy(value - half),

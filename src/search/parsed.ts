@@ -25,6 +25,8 @@ export type ParseContext = {
   baseUrls: readonly string[]
   /** Time zone of dates without one. */
   zone: string
+  /** What `ap` of dates is measured from, in milliseconds since 1970; the clock if absent. */
+  now?: number
   handling: 'strict' | 'lenient'
   pageSize: number
   pageSizeMax: number

@@ -59,7 +59,16 @@ const isBoolean = (node: Node): boolean =>
   node.kind === 'is' ||
   (node.kind === 'call' && booleanCalls.has(node.name))
 
+/** Choices of choices could multiply without end; R4's own expressions have 30 at most. */
+const pathsMax = 500
+
 function follow(node: Node, focus: Path, root: string): Path[] {
+  const paths = followed(node, focus, root)
+  if (paths.length > pathsMax) throw new Beyond('too many paths')
+  return paths
+}
+
+function followed(node: Node, focus: Path, root: string): Path[] {
   switch (node.kind) {
     case 'this':
       return [focus]

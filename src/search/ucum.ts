@@ -39,14 +39,19 @@ function lookUp(code: string): CanonicalUnit | undefined {
   const offset = base(0).magnitude
   if (offset === undefined || !Number.isFinite(offset)) return undefined
   const factor = one.magnitude - offset
-  const far = base(1000).magnitude ?? Number.NaN
-  if (!(Math.abs(factor * 1000 + offset - far) <= Math.abs(far) * 1e-9) || factor === 0) return undefined
+  const isLinear = [2, 1000].every((value) => {
+    const { magnitude = Number.NaN } = base(value)
+    return Math.abs(factor * value + offset - magnitude) <= Math.abs(magnitude) * 1e-9 && Number.isFinite(magnitude)
+  })
+  if (!isLinear || factor === 0) return undefined
   return {
     code:
       Object.entries(one.unitToExp)
         .map(([unit, exponent]) => (exponent === 1 ? unit : `${unit}${exponent}`))
         .sort()
         .join('.') || '1',
-    toBase: (value) => Number((value * factor + offset).toPrecision(12)),
+    toBase: (value) => finite(Number((value * factor + offset).toPrecision(12))),
   }
 }
+
+const finite = (value: number): number => Math.max(-Number.MAX_VALUE, Math.min(value, Number.MAX_VALUE))

@@ -1,1 +1,2 @@
+export { backupSqlite, openSqlite, type SqliteOptions } from './sqlite/index.js'
 export * from './store.js'

@@ -73,6 +73,21 @@ export class CommitRefused extends Error {
   }
 }
 
+/** More was asked for than one answer may hold. */
+export class StoreLimit extends Error {
+  constructor(
+    readonly what: 'includes',
+    readonly limit: number,
+  ) {
+    super(`more than ${limit} ${what}`)
+  }
+}
+
+/** The store cannot be opened or copied, with a sentence for who operates the server. */
+export class StoreUnusable extends Error {
+  override name = 'StoreUnusable'
+}
+
 export type Match = { stored: Stored; mode: 'match' | 'include' }
 
 /** `next` is there when more follow; `total` when the query asked for it. Includes belong to this page's matches. */
@@ -95,6 +110,7 @@ export type Visible = { sequence: number; stored: Stored }
 export interface Store {
   /** The current version (also when deleted: then `deleted`), or the named one; undefined when absent or out of reach. */
   read(ref: Ref, reach: Reach, version?: number): Promise<Stored | undefined>
+  /** @throws StoreLimit */
   search(query: Query, reach: Reach): Promise<Found>
   history(query: HistoryQuery, reach: Reach): Promise<Found>
   /** @throws CommitRefused */

@@ -1,1 +1,2 @@
+export { createTerminology, type Load } from './create-terminology.js'
 export * from './terminology.js'

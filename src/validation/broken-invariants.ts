@@ -3,10 +3,13 @@
  *
  * https://hl7.org/fhir/R4/conformance-rules.html#constraints
  */
-import { isObject, type Json, type JsonObject } from '../fhir/index.js'
+import { isObject, type Json, type JsonObject, parseReference } from '../fhir/index.js'
 
-/** Where an invariant is asked: %resource, %rootResource that contains it, and the Bundle that holds that. */
-export type Scope = { resource: JsonObject; rootResource: JsonObject; bundle?: JsonObject }
+/**
+ * Where an invariant is asked: %resource, %rootResource that contains it, and the Bundle that holds that. `large` if
+ * one expression could take so long on the whole that others would wait.
+ */
+export type Scope = { resource: JsonObject; rootResource: JsonObject; bundle?: JsonObject; large: boolean }
 
 type Broken = { reason: string; instead: string | ((element: Json, scope: Scope) => boolean) }
 
@@ -20,10 +23,18 @@ const needsPatient = (code: string): Broken => ({
 })
 
 export const brokenInvariants: Record<string, Broken> = {
+  'bdl-8': {
+    reason: 'is empty, not true, of an entry without a fullUrl',
+    instead: "fullUrl.empty() or fullUrl.contains('/_history/').not()",
+  },
   'con-3': {
     reason: 'compares a CodeableConcept with a string, so that it warns of every condition that has a category',
     instead:
       "clinicalStatus.exists() or verificationStatus.coding.where(code = 'entered-in-error').exists() or category.coding.where(code = 'problem-list-item').empty()",
+  },
+  'ctm-1': {
+    reason: 'calls resolve(), which does not see the entries of a Bundle',
+    instead: onBehalfOfPractitionersOnly,
   },
   'dom-3': {
     reason:
@@ -63,6 +74,27 @@ export const brokenInvariants: Record<string, Broken> = {
     instead: "offset.empty() or (when.exists() and when.where($this in ('C' | 'CM' | 'CD' | 'CV')).empty())",
   },
 }
+
+/** "CareTeam.participant.onBehalfOf can only be populated when CareTeam.participant.member is a Practitioner." */
+function onBehalfOfPractitionersOnly(participant: Json, scope: Scope): boolean {
+  if (!isObject(participant) || participant['onBehalfOf'] === undefined) return true
+  const { member } = participant
+  const reference = isObject(member) ? member['reference'] : undefined
+  const type = typeof reference === 'string' ? targetType(reference, scope) : undefined
+  return type === undefined || type === 'Practitioner'
+}
+
+/** The type of what a reference is to, if it says so, is contained or in the same Bundle. */
+function targetType(reference: string, { rootResource, bundle }: Scope): Json | undefined {
+  if (reference.startsWith('#'))
+    return objectsIn(rootResource['contained']).find(({ id }) => reference === `#${id}`)?.['resourceType']
+  const literal = parseReference(reference)
+  if (literal) return literal.type
+  const entry = objectsIn(bundle?.['entry']).find(({ fullUrl }) => fullUrl === reference)
+  return isObject(entry?.['resource']) ? entry['resource']['resourceType'] : undefined
+}
+
+const objectsIn = (value: Json | undefined): JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
 
 const hasNarrative = (resource: Json): boolean =>
   isObject(resource) && isObject(resource['text']) && typeof resource['text']['div'] === 'string'

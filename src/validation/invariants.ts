@@ -3,14 +3,14 @@
  *
  * https://hl7.org/fhir/R4/conformance-rules.html#constraints
  *
- * An invariant is violated where its expression is false. Empty means that it could not be decided (two dates of
- * different precision, two quantities in different units) and is no violation. Invariants that structure.ts decides
- * already are not asked again.
+ * An invariant must be true. One that is empty is violated too, except where the expression compares by order (dates
+ * of different precision, quantities in different units cannot be) and in best practice, whose expressions forget
+ * that what they look at may be absent. Invariants that structure.ts decides already are not asked again.
  */
-import fhirpath from 'fhirpath'
-import r4 from 'fhirpath/fhir-context/r4'
 import {
-  Decimal,
+  clientTimeoutMs,
+  compileFhirPath,
+  type FhirPath,
   type Invariant,
   type Issue,
   isObject,
@@ -18,6 +18,7 @@ import {
   type Json,
   type JsonObject,
   typeDefinition,
+  withoutDecimals,
 } from '../fhir/index.js'
 import { brokenInvariants, type Scope } from './broken-invariants.js'
 import { collect, type Findings } from './findings.js'
@@ -33,9 +34,9 @@ export function invariantIssues(resource: Json): Issue[] {
 /** The same in steps, one for each element, so that a long check can let others go first. */
 export function* checkInvariants(resource: Json, findings: Findings): Generator<void> {
   if (!isObject(resource)) return
-  const root = computable(resource) as JsonObject
+  const root = withoutDecimals(resource) as JsonObject
   findings.enter(String(root['resourceType']))
-  yield* new Invariants(findings).resource({ resource: root, rootResource: root })
+  yield* new Invariants(findings).resource({ resource: root, rootResource: root, large: isLarge(root) })
   findings.leave()
 }
 
@@ -67,7 +68,8 @@ class Invariants {
       for (let i = 0; i < items.length; i++) {
         const item = items[i]!
         if (isList) findings.enter(i)
-        if (own.length > 0 && item !== null) yield this.test(own, item, scope)
+        // The engine cannot start at a number; the only invariant it would be asked of one, ras-1, is about ranges.
+        if (own.length > 0 && (isObject(item) || typeof item === 'string')) yield this.test(own, item, scope)
         if (isObject(item)) {
           if (row.content === 'complex') yield* this.element(row.type, item, scope)
           else if (row.content === 'resource') yield* this.resource(inner(row.element, item, scope))
@@ -88,18 +90,30 @@ class Invariants {
   }
 }
 
-function inner(element: string, resource: JsonObject, { rootResource, bundle }: Scope): Scope {
-  if (element === 'contained') return { resource, rootResource, ...(bundle && { bundle }) }
-  return {
-    resource,
-    rootResource: resource,
-    ...(rootResource['resourceType'] === 'Bundle' && { bundle: rootResource }),
+function inner(element: string, resource: JsonObject, scope: Scope): Scope {
+  if (element === 'contained') return { ...scope, resource }
+  const { rootResource, large } = scope
+  const bundle = rootResource['resourceType'] === 'Bundle' ? { bundle: rootResource } : {}
+  return { resource, rootResource: resource, large, ...bundle }
+}
+
+/** Of this many values on, a single expression may take a quarter of a second. */
+const largeFrom = 20_000
+
+function isLarge(resource: JsonObject): boolean {
+  let values = 0
+  const count = (value: Json): boolean => {
+    if (++values >= largeFrom) return true
+    if (Array.isArray(value)) return value.some(count)
+    if (isObject(value)) for (const key in value) if (count(value[key]!)) return true
+    return false
   }
+  return count(resource)
 }
 
 const undecided = Symbol('undecided')
 
-/** The library throws where an expression does not fit the data; that is no fault of the client's. */
+/** The engine throws where an expression does not fit the data; that is no fault of the client's. */
 function attempt(test: () => unknown): unknown {
   try {
     return test()
@@ -140,71 +154,25 @@ const structural = new Set(['ele-1', 'ext-1', 'dom-2', 'ref-1', 'txt-1', 'txt-2'
 function compiled(invariants: Invariant[], base: string): Rule[] {
   return invariants
     .filter(({ key }) => !structural.has(key))
-    .flatMap((invariant) => {
-      const broken = brokenInvariants[invariant.key]
-      if (broken && !broken.instead) return []
-      if (typeof broken?.instead === 'function') return [{ ...invariant, test: broken.instead }]
-      return [{ ...invariant, test: expressionTest(base, broken?.instead ?? invariant.expression) }]
+    .map((invariant) => {
+      const instead = brokenInvariants[invariant.key]?.instead ?? invariant.expression
+      if (typeof instead === 'function') return { ...invariant, test: instead }
+      const whenEmpty = invariant.severity === 'warning' || /[<>]/.test(instead)
+      return { ...invariant, test: expressionTest(base, instead, whenEmpty) }
     })
 }
 
-/** Compiled when first asked for: most types are never met. */
-function expressionTest(base: string, expression: string): Rule['test'] {
-  let evaluate: ReturnType<typeof compile> | undefined
-  return (element, { bundle, ...scope }) => {
-    evaluate ??= compile(base, expression)
-    resolvable = { rootResource: scope.rootResource, ...(bundle && { bundle }) }
-    const result: unknown = evaluate(typeof element === 'number' ? decimal(String(element)) : element, scope)
-    return Array.isArray(result) && result.length === 1 ? result[0] : undefined
+/**
+ * Compiled when first asked for: most types are never met. The time limit, which costs more than most expressions,
+ * is for large resources only; what exceeds it is told as not evaluated.
+ */
+function expressionTest(base: string, expression: string, whenEmpty: boolean): Rule['test'] {
+  let unlimited: FhirPath | undefined
+  let limited: FhirPath | undefined
+  return (element, { resource, rootResource, large }) => {
+    if (large) limited ??= compileFhirPath(expression, { base, timeoutMs: clientTimeoutMs })
+    else unlimited ??= compileFhirPath(expression, { base })
+    const result = (large ? limited : unlimited)!(element, { resource, rootResource })
+    return result.length === 1 ? result[0] : whenEmpty
   }
-}
-
-const decimal = (text: string) => fhirpath.FP_Decimal.getDecimal(text)
-
-const compile = (base: string, expression: string) =>
-  fhirpath.compile({ base, expression }, r4, {
-    // trace() prints to the console, where patient data must never appear.
-    traceFn: () => undefined,
-    userInvocationTable: { resolve: { fn: (references: unknown[]) => references.flatMap(resolved), arity: { 0: [] } } },
-  })
-
-/** A resource as the library's typed node, so that ofType() knows it. */
-const node = fhirpath.compile('$this', r4, { resolveInternalTypes: false })
-
-/** Where resolve() looks, set before each evaluation; the library hands nothing to functions of ours. */
-let resolvable: Omit<Scope, 'resource'> | undefined
-
-/** Contained resources and those of the same Bundle; others are not at hand, and what cannot be resolved is empty. */
-function resolved(value: unknown): unknown[] {
-  const reference = typeof value === 'string' ? value : (value as { reference?: unknown } | null)?.reference
-  if (typeof reference !== 'string' || !resolvable) return []
-  const found = reference.startsWith('#')
-    ? objectsIn(resolvable.rootResource['contained']).find(({ id }) => reference === `#${id}`)
-    : objectsIn(resolvable.bundle?.['entry'])
-        .filter(
-          ({ fullUrl }) => fullUrl === reference || (typeof fullUrl === 'string' && fullUrl.endsWith(`/${reference}`)),
-        )
-        .map(({ resource }) => resource ?? null)
-        .find(isObject)
-  return found ? node(found) : []
-}
-
-const objectsIn = (value: Json | undefined): JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
-
-/** The tree with the numbers the library computes with; the same tree where nothing has to be changed. */
-function computable(value: Json): unknown {
-  if (value instanceof Decimal) return decimal(value.text)
-  if (Array.isArray(value)) {
-    const items = value.map(computable)
-    return items.some((item, i) => item !== value[i]) ? items : value
-  }
-  if (!isObject(value)) return value
-  let copy: Record<string, unknown> | undefined
-  for (const key in value) {
-    const member = computable(value[key]!)
-    if (member === value[key]) continue
-    copy ??= { ...value }
-    copy[key] = member
-  }
-  return copy ?? value
 }

@@ -12,7 +12,7 @@ import { structureIssues } from './structure.js'
  * All that is wrong with a resource; empty if nothing is. Invariants are asked only of a sound structure (codes aside),
  * because on a broken one their answers would mislead; a long check lets other requests go first.
  */
-export async function validate(resource: Json, { invariants }: { invariants: boolean }): Promise<Issue[]> {
+export async function validate(resource: Json, { invariants } = { invariants: true }): Promise<Issue[]> {
   const found = structureIssues(resource)
   if (!invariants || found.some(({ code }) => code !== 'code-invalid')) return found
   return [...found, ...(await collectInSteps((findings) => checkInvariants(resource, findings)))]

@@ -7,7 +7,7 @@
  */
 import type { Connection } from './connection.js'
 import { Recent } from './recent.js'
-import { sql } from './sql.js'
+import { type Sql, sql } from './sql.js'
 
 /** What the values of a parameter are; one parameter may have several (a reference is also a URL). */
 export type Kind =
@@ -44,9 +44,14 @@ export class Dictionary {
   private readonly terms = new Recent<string, number>(cachedMax)
   private readonly shapes = new Recent<string, number>(cachedMax)
   private nextTerm = 1
+  private absent = -1
   private undo: (() => void)[] = []
 
-  constructor(private readonly writer: Connection) {
+  /** `frozen`: nothing is written; what is not in the file gets a number that is not in the file either. */
+  constructor(
+    private readonly writer: Connection,
+    private readonly frozen = false,
+  ) {
     this.reload()
   }
 
@@ -109,7 +114,7 @@ export class Dictionary {
   type(name: string): number {
     const known = this.types.get(name)
     if (known !== undefined) return known
-    const { tid } = this.writer.get<{ tid: number }>(sql`INSERT INTO type (name) VALUES (${name}) RETURNING tid`)!
+    const tid = this.add(sql`INSERT INTO type (name) VALUES (${name}) RETURNING tid AS number`)
     this.addType(tid, name)
     this.undo.push(() => {
       this.types.delete(name)
@@ -121,9 +126,9 @@ export class Dictionary {
   param(tid: number, code: string, kind: Kind): number {
     const known = this.params.get(tid)?.get(code)
     if (known) for (const param of known) if (param.kind === kind) return param.pid
-    const { pid } = this.writer.get<{ pid: number }>(
-      sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid`,
-    )!
+    const pid = this.add(
+      sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid AS number`,
+    )
     const param = { pid, tid, code, kind }
     this.addParam(param)
     this.undo.push(() => {
@@ -139,8 +144,7 @@ export class Dictionary {
     const known = this.systems.get(url)
     if (known !== undefined) return known
     const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
-    const { sys } =
-      stored ?? this.writer.get<{ sys: number }>(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys`)!
+    const sys = stored?.sys ?? this.add(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys AS number`)
     if (url.length <= cachedLengthMax) {
       this.systems.set(url, sys)
       if (!stored) this.undo.push(() => this.systems.delete(url))
@@ -158,8 +162,8 @@ export class Dictionary {
     const stored = this.writer.get<{ term: number }>(
       sql`SELECT term FROM term WHERE pid = ${pid} AND value IS ${value} AND sys = ${sys} AND raw IS ${raw}`,
     )
-    const term = stored?.term ?? this.nextTerm++
-    if (!stored)
+    const term = stored?.term ?? (this.frozen ? this.absent-- : this.nextTerm++)
+    if (!stored && !this.frozen)
       this.writer.run(
         sql`INSERT INTO term (term, pid, value, sys, raw) VALUES (${term}, ${pid}, ${value}, ${sys}, ${raw})`,
       )
@@ -178,14 +182,17 @@ export class Dictionary {
     const known = this.shapes.get(key)
     if (known !== undefined) return known
     const stored = this.writer.get<{ sid: number }>(sql`SELECT sid FROM shape WHERE pids = ${key}`)
-    const { sid } =
-      stored ?? this.writer.get<{ sid: number }>(sql`INSERT INTO shape (pids) VALUES (${key}) RETURNING sid`)!
+    const sid = stored?.sid ?? this.add(sql`INSERT INTO shape (pids) VALUES (${key}) RETURNING sid AS number`)
     this.shapes.set(key, sid)
-    if (!stored) {
+    if (!stored && !this.frozen) {
       for (const pid of pids) this.writer.run(sql`INSERT INTO shape_param (pid, sid) VALUES (${pid}, ${sid})`)
       this.undo.push(() => this.shapes.delete(key))
     }
     return sid
+  }
+
+  private add(insert: Sql): number {
+    return this.frozen ? this.absent-- : this.writer.get<{ number: number }>(insert)!.number
   }
 
   private addType(tid: number, name: string): void {

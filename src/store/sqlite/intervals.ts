@@ -8,31 +8,34 @@ import { all, type Sql, sql } from './sql.js'
 
 export type Asked = { prefix: Prefix; lo: number; hi: number }
 
-/** `widthMax`: no interval of the series is wider, which bounds where one may begin. The first conditions are ranges. */
+/**
+ * `widthMax`: no interval of the series is wider, which bounds where one that began before a moment may end. Recorded
+ * intervals lie in the order of their upper ends (most people ask for the newest), so ranges are ranges of `high`.
+ */
 export function condition({ prefix, lo, hi }: Asked, low: Sql, high: Sql, widthMax: number): Sql {
-  const from = (start: number) => (Number.isFinite(widthMax) ? [sql`${low} >= ${start}`] : [])
+  const until = (end: number) => (Number.isFinite(widthMax) ? [sql`${high} <= ${end}`] : [])
   switch (prefix) {
     case 'eq':
-      return sql`${low} >= ${lo} AND ${low} <= ${hi} AND ${high} <= ${hi}`
+      return sql`${high} >= ${lo} AND ${high} <= ${hi} AND ${low} >= ${lo}`
     case 'ne':
       return sql`NOT (${low} >= ${lo} AND ${high} <= ${hi})`
     case 'gt':
-      return all([...from(hi - widthMax), sql`${high} > ${hi}`])
+      return sql`${high} > ${hi}`
     case 'lt':
-      return sql`${low} < ${lo}`
+      return all([...until(lo + widthMax), sql`${low} < ${lo}`])
     case 'ge':
-      return all([
-        ...from(Math.min(lo, hi - widthMax)),
-        sql`(${high} > ${hi} OR (${low} >= ${lo} AND ${high} <= ${hi}))`,
-      ])
+      return sql`${high} >= ${Math.min(lo, hi)} AND (${high} > ${hi} OR (${low} >= ${lo} AND ${high} <= ${hi}))`
     case 'le':
-      return sql`${low} <= ${Math.max(lo, hi)} AND (${low} < ${lo} OR (${low} >= ${lo} AND ${high} <= ${hi}))`
+      return all([
+        ...until(Math.max(hi, lo + widthMax)),
+        sql`(${low} < ${lo} OR (${low} >= ${lo} AND ${high} <= ${hi}))`,
+      ])
     case 'sa':
-      return sql`${low} > ${hi}`
+      return sql`${high} > ${hi} AND ${low} > ${hi}`
     case 'eb':
-      return sql`${low} < ${lo} AND ${high} < ${lo}`
+      return sql`${high} < ${lo}`
     case 'ap':
-      return all([...from(lo - widthMax), sql`${low} <= ${hi} AND ${high} >= ${lo}`])
+      return all([sql`${high} >= ${lo}`, ...until(hi + widthMax), sql`${low} <= ${hi}`])
   }
 }
 

@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/R4/search.html
  */
 import type { Connection } from './connection.js'
-import type { Dictionary, Kind, Param } from './dictionary.js'
+import type { Dictionary, Kind } from './dictionary.js'
 import { type Sql, sql } from './sql.js'
 
 export class Lookup {
@@ -13,30 +13,26 @@ export class Lookup {
     readonly dictionary: Dictionary,
   ) {}
 
-  params(tid: number, code: string, ...kinds: Kind[]): Param[] {
-    return this.dictionary.paramsOf(tid, code).filter(({ kind }) => kinds.includes(kind))
-  }
-
   pid(tid: number, code: string, kind: Kind): number | undefined {
     return this.dictionary.paramsOf(tid, code).find((param) => param.kind === kind)?.pid
   }
 
   system(url: string): number | undefined {
-    return this.db.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)?.sys
+    return this.db.value<number>(sql`SELECT sys FROM system WHERE url = ${url}`)
   }
 
   terms(where: Sql): number[] {
-    return this.db.all<{ term: number }>(sql`SELECT term FROM term WHERE ${where}`).map(({ term }) => term)
+    return this.db.column<number>(sql`SELECT term FROM term WHERE ${where}`)
   }
 
-  rid(type: string, id: string): number | undefined {
+  row(type: string, id: string): { rid: number; live: number } | undefined {
     const tid = this.dictionary.tidOf(type)
     if (tid === undefined) return undefined
-    return this.db.get<{ rid: number }>(sql`SELECT rid FROM resource WHERE tid = ${tid} AND id = ${id}`)?.rid
+    return this.db.get(sql`SELECT rid, live FROM resource WHERE tid = ${tid} AND id = ${id}`)
   }
 
   /** At most `cap` rows of a statement are counted. */
   count(from: Sql, cap: number): number {
-    return this.db.get<{ n: number }>(sql`SELECT count(*) AS n FROM (SELECT 1 ${from} LIMIT ${cap})`)!.n
+    return this.db.value<number>(sql`SELECT count(*) FROM (SELECT 1 ${from} LIMIT ${cap} + 0)`)!
   }
 }

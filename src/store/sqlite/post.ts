@@ -6,14 +6,15 @@
 import type { Ref } from '../../fhir/index.js'
 import { fold, type IndexEntry } from '../../search/index.js'
 import { type Dictionary, type Kind, unnamed } from './dictionary.js'
+import { digest } from './digest.js'
 import type { ComponentValue, Posted } from './posted.js'
 import { seriesOfWidth } from './series.js'
-import { digest } from './digest.js'
 
 export type Source = {
   tid: number
   entries: readonly IndexEntry[]
-  references: readonly Ref[]
+  /** The resources it refers to, by whatever element. */
+  referred: readonly number[]
   /** The number of the resource referred to; one that is not there gets a number too. */
   ridOf: (ref: Ref) => number
   /** The parameter by whose date a patient's resources of this type are kept in order. */
@@ -27,7 +28,7 @@ export type Post = { posted: Posted; shape: number; words: Map<number, { param: 
 export const componentCode = (code: string, component: string | number): string =>
   `${code}${typeof component === 'number' ? `$${component}` : component}`
 
-export function post({ tid, entries, references, ridOf, dateParam }: Source, dictionary: Dictionary): Post {
+export function post({ tid, entries, referred, ridOf, dateParam }: Source, dictionary: Dictionary): Post {
   const posted: Posted = {
     intervals: [],
     targets: [],
@@ -107,10 +108,7 @@ export function post({ tid, entries, references, ridOf, dateParam }: Source, dic
       }
     }
   }
-  for (const ref of references) {
-    const target = ridOf(ref)
-    if (!known.has(target)) addTarget(unnamed, target)
-  }
+  for (const target of referred) if (!known.has(target)) addTarget(unnamed, target)
   for (const [pid, of] of terms) posted.terms.push({ pid, terms: [...of].sort((a, b) => a - b) })
   for (const target of targets.values()) posted.targets.push(target)
   for (const [pid, { text }] of words) posted.words.push({ pid, digest: digest(text) })

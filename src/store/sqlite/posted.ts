@@ -30,7 +30,7 @@ export type Posted = {
   composites: Composite[]
   places: Place[]
   words: Words[]
-  /** Rows by date of the patients referred to. */
+  /** The patients whose resources of this type are kept by date, and the parameter the date is of. */
   timeline: { pid: number; targets: number[] } | undefined
 }
 
@@ -151,13 +151,16 @@ function packValue(value: ComponentValue): void {
   switch (value.kind) {
     case 'term':
       writer.number(0)
-      return writer.number(value.term)
+      writer.number(value.term)
+      break
     case 'target':
       writer.number(1)
-      return writer.number(value.target)
+      writer.number(value.target)
+      break
     case 'interval':
       writer.number(2)
-      return writer.interval(value.series, value.lo, value.hi)
+      writer.interval(value.series, value.lo, value.hi)
+      break
   }
 }
 
@@ -294,16 +297,29 @@ export function anyInterval(
   return false
 }
 
-/** The smallest or the largest lower end of the parameter's intervals. */
-export function intervalKey(data: Buffer, pid: number, largest: boolean): number | null {
+/**
+ * The largest upper end of the parameters' intervals, or the smallest lower end. Where a quantity has canonical numbers
+ * (they follow it), these count.
+ */
+export function intervalKey(
+  data: Buffer,
+  pids: readonly number[],
+  canonical: number | undefined,
+  descending: boolean,
+): number | null {
   const reader = new Reader(data)
   let key: number | null = null
+  let pending: number | null = null
+  const better = (value: number) => key === null || (descending ? value > key : value < key)
   for (let left = reader.number(); left > 0; left--) {
-    const each = reader.number()
+    const pid = reader.number()
     reader.interval()
-    if (each === pid && (key === null || (largest ? reader.lo > key : reader.lo < key))) key = reader.lo
+    if (pending !== null && pid !== canonical && better(pending)) key = pending
+    const value = descending ? reader.hi : reader.lo
+    pending = pids.includes(pid) ? value : null
+    if (pid === canonical && better(value)) key = value
   }
-  return key
+  return pending !== null && better(pending) ? pending : key
 }
 
 /** The resources referred to by one of the parameters, or by any that has a name. */

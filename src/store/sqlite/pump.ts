@@ -23,6 +23,11 @@ const sliceMs = 12
 /** A group that has worked so long is made durable before more is taken in. */
 const groupMs = 60
 
+function* steps<T>(work: () => T): Generator<void, T> {
+  yield
+  return work()
+}
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const statements = {
@@ -40,6 +45,8 @@ export class Pump {
   private closed = false
   /** A group was lost, and with it what the writer remembers. */
   private stale = false
+  /** Why the last group was lost, if it was. */
+  failure: string | undefined
 
   constructor(
     private readonly db: Connection,
@@ -57,6 +64,11 @@ export class Pump {
       this.waiting.push({ work, resolve, reject })
       this.running ??= this.pump()
     })
+  }
+
+  /** The same for work in one step. */
+  once<T>(work: () => T): Promise<T> {
+    return this.run(() => steps(work))
   }
 
   /** Waits for what was handed in; nothing is taken after. */
@@ -111,10 +123,12 @@ export class Pump {
         if (performance.now() - start > groupMs) break
       }
       this.db.run(statements.commit)
+      this.failure = undefined
     } catch (error) {
       // The disk is full, or the like: nobody in the group was stored.
       if (this.db.db.inTransaction) this.db.run(statements.rollback)
       this.stale = true
+      this.failure = error instanceof Error ? error.message : String(error)
       for (const { reject } of taken.length ? taken : this.waiting.splice(0)) reject(error)
       return
     }

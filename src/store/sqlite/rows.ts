@@ -26,17 +26,9 @@ export function rowsOf({ terms, targets, intervals, timeline, places }: Posted):
   for (const { series, lo, hi } of intervals) rows.interval.push([series, lo, hi])
   for (const { pid, latitude, longitude } of places) rows.position.push([pid, latitude, longitude])
   if (timeline) {
-    let smallest = Number.POSITIVE_INFINITY
-    let largest = Number.NEGATIVE_INFINITY
-    for (const { pid, lo } of intervals)
-      if (pid === timeline.pid) {
-        if (lo < smallest) smallest = lo
-        if (lo > largest) largest = lo
-      }
-    for (const target of timeline.targets) {
-      rows.timeline.push([target, timeline.pid, smallest])
-      if (largest !== smallest) rows.timeline.push([target, timeline.pid, largest])
-    }
+    let latest = Number.NEGATIVE_INFINITY
+    for (const { pid, hi } of intervals) if (pid === timeline.pid && hi > latest) latest = hi
+    for (const target of timeline.targets) rows.timeline.push([target, timeline.pid, latest])
   }
   return rows
 }

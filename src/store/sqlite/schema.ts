@@ -7,6 +7,7 @@
  * index is then a few of them. docs/decisions/0002-sqlite-layout.md says why.
  */
 import type Database from 'better-sqlite3'
+import { StoreUnusable } from '../store.js'
 
 export const schemaVersion = 1
 
@@ -18,7 +19,7 @@ CREATE TABLE system (sys INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE);
 -- A value of a parameter: code and system of a token, a string folded and (where it differs) raw, a URI, a unit.
 CREATE TABLE term (term INTEGER PRIMARY KEY, pid INTEGER NOT NULL, value TEXT, sys INTEGER NOT NULL, raw TEXT);
 CREATE INDEX term_value ON term (pid, value, sys);
-CREATE INDEX term_system ON term (pid, sys);
+CREATE INDEX term_system ON term (pid, sys) WHERE sys > 0;
 
 -- Which parameters a resource has values for: few sets, shared by many.
 CREATE TABLE shape (sid INTEGER PRIMARY KEY, pids TEXT NOT NULL UNIQUE);
@@ -45,8 +46,8 @@ CREATE TABLE entry (rid INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 CREATE TABLE posting (term INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (term, rid)) WITHOUT ROWID;
 CREATE TABLE reference (target INTEGER NOT NULL, pid INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, rid)) WITHOUT ROWID;
-CREATE TABLE interval (series INTEGER NOT NULL, lo NUMERIC NOT NULL, hi NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (series, lo, hi, rid)) WITHOUT ROWID;
--- What refers to a patient, by date.
+CREATE TABLE interval (series INTEGER NOT NULL, hi NUMERIC NOT NULL, lo NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (series, hi, lo, rid)) WITHOUT ROWID;
+-- What refers to a patient, by its latest date.
 CREATE TABLE timeline (target INTEGER NOT NULL, pid INTEGER NOT NULL, at NUMERIC NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (target, pid, at, rid)) WITHOUT ROWID;
 CREATE TABLE position (pid INTEGER NOT NULL, latitude REAL NOT NULL, longitude REAL NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (pid, latitude, longitude, rid)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE narrative USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
@@ -63,11 +64,12 @@ export function migrate(db: Database.Database, path: string): void {
   const found = Number(db.pragma('user_version', { simple: true }))
   if (found === schemaVersion) return
   if (found > schemaVersion)
-    throw new Error(
+    throw new StoreUnusable(
       `${path} was written by a newer version of this program (layout ${found}, this one knows ${schemaVersion}): start the newer version, or restore a backup made by this one`,
     )
   const others = db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()
-  if (others !== 0) throw new Error(`${path} is a database of another program: choose another path for the store`)
+  if (others !== 0)
+    throw new StoreUnusable(`${path} is a database of another program: choose another path for the store`)
   db.transaction(() => {
     db.exec(tables)
     db.pragma(`user_version = ${schemaVersion}`)

@@ -1,6 +1,6 @@
 /**
- * Dates are kept in three series by how long they last, so that a search for what ends after a moment need not look at
- * everything that began before it: what lasts a day began at most a day earlier.
+ * Dates are kept in three series by how long they last, so that a search for what began before a moment need not look
+ * at everything that ended after it: what lasts a day ends at most a day later.
  *
  * https://hl7.org/fhir/R4/search.html#date
  */

@@ -4,11 +4,12 @@
  * https://hl7.org/fhir/R4/http.html#concurrency
  */
 import { type Ref, splice } from '../../fhir/index.js'
+import type { IndexEntry } from '../../search/index.js'
 import {
   type Claim,
   type Commit,
-  type Committed,
   CommitRefused,
+  type Committed,
   type Condition,
   type Put,
   type Stored,
@@ -19,7 +20,8 @@ import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, unpack } from './posted.js'
 import { replaceRows, replaceWords } from './rows.js'
 import { sql } from './sql.js'
-import { type Method, methodNumber } from './stored.js'
+import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
+import { dateParam } from './timeline.js'
 
 /** Resources that record what was done: what they refer to may go, or never have been there. */
 const exempt = new Set(['AuditEvent', 'Provenance'])
@@ -48,7 +50,6 @@ export class Writer {
     private readonly dictionary: Dictionary,
     private readonly find: Finder,
     private readonly clock: () => number,
-    private readonly dateParam: (type: string) => string | undefined,
   ) {
     this.read()
   }
@@ -85,8 +86,8 @@ export class Writer {
   /** Yields between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
   *apply(commit: Commit): Generator<void, Committed[]> {
     const now = Math.max(this.clock(), this.updated)
-    commit.claims?.forEach((claim, index) => this.claim(claim, index, now))
-    commit.conditions?.forEach((condition, index) => this.verify(condition, index))
+    for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
+    for (const [index, condition] of (commit.conditions ?? []).entries()) this.verify(condition, index)
     const rids = new Map<string, number>()
     const planned = commit.changes.map((change, index) => this.expect(change, index, rids))
     if (commit.integrity) this.refuseDangling(planned, rids)
@@ -96,7 +97,7 @@ export class Writer {
       committed.push(each.change.op === 'put' ? this.put(each, each.change, rids, now) : this.delete(each, now))
       yield
     }
-    if (commit.integrity) planned.forEach((each, index) => this.refuseReferred(each, index))
+    if (commit.integrity) for (const [index, each] of planned.entries()) this.refuseReferred(each, index)
     return committed
   }
 
@@ -189,12 +190,9 @@ export class Writer {
   private put({ current, rid }: Planned, put: Put, rids: Map<string, number>, now: number): Committed {
     const { type, id, method } = put
     if (current?.seq != null && current.live) {
-      const body = this.body(current.seq)
-      if (splice(put.serialized, current.version, current.updated).equals(body.body))
-        return {
-          stored: { type, id, version: current.version, updated: current.updated, deleted: false, ...body },
-          outcome: 'unchanged',
-        }
+      const stored = this.stored(rid)
+      if (splice(put.serialized, current.version, current.updated).equals(stored.body))
+        return { stored, outcome: 'unchanged' }
     }
     const version = (current?.version ?? 0) + 1
     const stored: Stored = {
@@ -206,7 +204,7 @@ export class Writer {
       method,
       body: splice(put.serialized, version, now),
     }
-    const seq = this.addVersion(rid, stored)
+    const seq = this.addVersion(rid, stored, keep(put, method, put.serialized, version, now))
     if (current && current.seq === null) this.moveReferences(current.rid, rid)
     const { posted, shape, words } = this.postOf(put, rids)
     if (current?.seq == null) this.insert(rid, put, seq, shape)
@@ -244,7 +242,7 @@ export class Writer {
       method: 'DELETE',
       body: Buffer.alloc(0),
     }
-    const seq = this.addVersion(rid, stored)
+    const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
     replaceRows(this.db, rid, before, nothingPosted)
     replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
@@ -253,28 +251,47 @@ export class Writer {
     return { stored, outcome: 'deleted' }
   }
 
-  private body(seq: number): { method: Method; body: Buffer } {
-    const { method, body } = this.db.get<{ method: number; body: Buffer }>(
-      sql`SELECT method, body FROM version WHERE seq = ${seq}`,
+  private stored(rid: number): Stored {
+    const row = this.db.row<VersionRow>(
+      sql`SELECT ${byRid} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid}`,
     )!
-    return { method: methodNumber.from(method), body }
+    return storedOf(row, (tid) => this.dictionary.typeOf(tid))
   }
 
-  private addVersion(rid: number, { type, version, updated, method, body }: Stored): number {
+  private addVersion(rid: number, { type, version, updated }: Stored, { method, body }: Kept): number {
     const seq = this.nextSeq++
     this.db.run(
       sql`INSERT INTO version (seq, rid, tid, version, updated, method, body)
-          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${methodNumber.of(method)}, ${body})`,
+          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${method}, ${body})`,
     )
     return seq
   }
 
-  postOf({ type, entries, references }: Pick<Put, 'type' | 'entries' | 'references'>, rids: Map<string, number>): Post {
-    const dateParam = this.dateParam(type)
+  private postOf({ type, entries, references }: Put, rids: Map<string, number>): Post {
+    const ridOf = (ref: Ref) => this.ridOf(ref, rids)
+    const referred = references.map(ridOf)
     return post(
-      { tid: this.dictionary.type(type), entries, references, ridOf: (ref) => this.ridOf(ref, rids), dateParam },
+      { tid: this.dictionary.type(type), entries, referred, ridOf, dateParam: dateParam(type) },
       this.dictionary,
     )
+  }
+
+  /** Gives a current resource other entries; what it refers to stays known whether or not a parameter finds it. */
+  reindex(rid: number, type: string, entries: readonly IndexEntry[]): void {
+    const rids = new Map<string, number>()
+    const before = this.posted(rid)
+    const { posted, shape, words } = post(
+      {
+        tid: this.dictionary.type(type),
+        entries,
+        referred: before.targets.map(({ target }) => target),
+        ridOf: (ref) => this.ridOf(ref, rids),
+        dateParam: dateParam(type),
+      },
+      this.dictionary,
+    )
+    this.db.run(sql`UPDATE resource SET sid = ${shape} WHERE rid = ${rid} AND sid <> ${shape}`)
+    this.replace(rid, before, posted, words)
   }
 
   private readonly textParam = (pid: number): '_text' | '_content' =>
@@ -295,7 +312,9 @@ export class Writer {
         composites: before.composites.map((composite) => ({
           ...composite,
           components: composite.components.map((values) =>
-            values.map((value) => (value.kind === 'target' && value.target === from ? { ...value, target: to } : value)),
+            values.map((value) =>
+              value.kind === 'target' && value.target === from ? { ...value, target: to } : value,
+            ),
           ),
         })),
         timeline: before.timeline && {

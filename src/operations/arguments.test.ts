@@ -1,0 +1,67 @@
+import { expect, test } from '@jest/globals'
+import { argumentsOf, booleanOf, positiveOf, resourceOf, textOf, textsOf } from './arguments.js'
+import type { OperationCall } from './operation.js'
+
+const call = (parameter: unknown, parameters: [string, string][] = []): OperationCall => ({
+  parameters,
+  input: { resourceType: 'Parameters', parameter } as never,
+  url: '',
+})
+
+test('parameters of the URL and of a Parameters resource are the same', () => {
+  const given = argumentsOf(
+    call(
+      [
+        { name: 'a', valueString: '2' },
+        { name: 'n', valueInteger: 3 },
+        { name: 't', valueBoolean: true },
+      ],
+      [['a', '1']],
+    ),
+    ['a', 'n', 't'],
+  )
+  expect(textsOf(given, 'a')).toEqual(['1', '2'])
+  expect(positiveOf(given, 'n')).toBe(3)
+  expect(booleanOf(given, 't')).toBe(true)
+  expect(() => textOf(given, 'a')).toThrow('once')
+})
+
+test('a resource is a parameter, or the body itself', () => {
+  const patient = { resourceType: 'Patient' }
+  const wrapped = call([{ name: 'resource', resource: patient }])
+  expect(resourceOf(wrapped, argumentsOf(wrapped), 'resource')).toEqual(patient)
+  const bare: OperationCall = { parameters: [], input: patient, url: '' }
+  expect(resourceOf(bare, argumentsOf(bare), 'resource')).toEqual(patient)
+  expect(resourceOf(call([]), [], 'resource')).toBeUndefined()
+})
+
+test('what is about the form of the answer is no business of an operation', () => {
+  expect(
+    argumentsOf(
+      {
+        parameters: [
+          ['_format', 'xml'],
+          ['_pretty', 'true'],
+        ],
+        url: '',
+      },
+      [],
+    ),
+  ).toEqual([])
+})
+
+test.each<[unknown]>([
+  ['x'],
+  [[1]],
+  [[{}]],
+  [[{ name: 'a' }]],
+  [[{ name: 1, valueString: 'x' }]],
+  [[{ name: 'strange', valueString: 'x' }]],
+  [[null]],
+])('Parameters with %j are refused', (parameter) => {
+  expect(() => argumentsOf(call(parameter), ['a'])).toThrow(expect.objectContaining({ status: 400 }))
+})
+
+test.each(['0', '-1', '1.5', 'x', '', '99999999999999999999'])('"%s" is no positive number', (text) => {
+  expect(() => positiveOf([{ name: 'n', value: text }], 'n')).toThrow()
+})

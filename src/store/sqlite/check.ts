@@ -1,0 +1,165 @@
+/**
+ * Compares what lies in the file with what it must be: the indexes with a rebuild, the versions with each other.
+ *
+ * https://www.sqlite.org/pragma.html#pragma_quick_check
+ */
+import type { IndexEntry } from '../../search/index.js'
+import type { Stored } from '../store.js'
+import type { Connection } from './connection.js'
+import { Dictionary } from './dictionary.js'
+import { post } from './post.js'
+import { type Posted, unpack } from './posted.js'
+import { rowsOf } from './rows.js'
+import { raw, type Sql, sql } from './sql.js'
+import { byRid, isDelete, storedOf, type VersionRow } from './stored.js'
+import { dateParam } from './timeline.js'
+
+const chunk = 100
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** The rows of one table by the columns that identify them. */
+const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number | number[]) => Sql> = {
+  posting: (rid, row) => sql`SELECT 1 FROM posting WHERE term = ${Number(row)} AND rid = ${rid}`,
+  reference: (rid, row) =>
+    sql`SELECT 1 FROM reference WHERE target = ${at(row, 0)} AND pid = ${at(row, 1)} AND rid = ${rid}`,
+  interval: (rid, row) =>
+    sql`SELECT 1 FROM interval WHERE series = ${at(row, 0)} AND hi = ${at(row, 2)} AND lo = ${at(row, 1)} AND rid = ${rid}`,
+  timeline: (rid, row) =>
+    sql`SELECT 1 FROM timeline WHERE target = ${at(row, 0)} AND pid = ${at(row, 1)} AND at = ${at(row, 2)} AND rid = ${rid}`,
+  position: (rid, row) =>
+    sql`SELECT 1 FROM position WHERE pid = ${at(row, 0)} AND latitude = ${at(row, 1)} AND longitude = ${at(row, 2)} AND rid = ${rid}`,
+}
+
+const at = (row: number | number[], i: number): number => (Array.isArray(row) ? row[i]! : Number.NaN)
+
+type Table = keyof typeof tables
+
+class Findings {
+  private readonly counts = new Map<string, number>()
+  add(sentence: string): void {
+    this.counts.set(sentence, (this.counts.get(sentence) ?? 0) + 1)
+  }
+  list(): string[] {
+    return [...this.counts].map(([sentence, times]) => (times === 1 ? sentence : `${sentence} (${times} times)`))
+  }
+}
+
+/** @param db sees one state of the file until the check is done */
+export async function check(db: Connection, entries: (stored: Stored) => IndexEntry[]): Promise<string[]> {
+  const findings = new Findings()
+  for (const { quick_check: line } of db.all<{ quick_check: string }>(raw('PRAGMA quick_check')))
+    if (line !== 'ok') findings.add(`the file is damaged: ${line}`)
+  await checkIndexes(db, entries, findings)
+  await checkVersions(db, findings)
+  return findings.list()
+}
+
+async function checkIndexes(
+  db: Connection,
+  entries: (stored: Stored) => IndexEntry[],
+  findings: Findings,
+): Promise<void> {
+  const dictionary = new Dictionary(db, true)
+  const expected: Record<Table, number> = { posting: 0, reference: 0, interval: 0, timeline: 0, position: 0 }
+  const texts = { _text: 0, _content: 0 }
+  for (let after = 0; ; ) {
+    const rows = db.rows<[...VersionRow, sid: number, data: Buffer | null]>(
+      sql`SELECT ${byRid}, r.sid, e.data
+          FROM resource r CROSS JOIN version v ON v.seq = r.seq LEFT JOIN entry e ON e.rid = r.rid
+          WHERE r.rid > ${after} AND r.live = 1 ORDER BY r.rid LIMIT ${chunk} + 0`,
+    )
+    for (const [rid, tid, id, version, updated, method, body, sid, data] of rows) {
+      const type = dictionary.typeOf(tid)
+      if (!data) {
+        findings.add(`${type}: a resource without index entries`)
+        continue
+      }
+      const stored = unpack(data)
+      for (const table of Object.keys(tables) as Table[]) {
+        const wanted = new Map(rowsOf(stored)[table].map((each) => [String(each), each]))
+        expected[table] += wanted.size
+        for (const each of wanted.values())
+          if (!db.get(tables[table](rid, each))) findings.add(`${type}: a row is missing in ${table}`)
+      }
+      for (const { pid } of stored.words) texts[dictionary.codeOf(pid) === '_text' ? '_text' : '_content']++
+      const rebuilt = post(
+        {
+          tid,
+          entries: entries(storedOf([rid, tid, id, version, updated, method, body], (each) => dictionary.typeOf(each))),
+          referred: stored.targets.map(({ target }) => target),
+          ridOf: ({ type, id }) =>
+            db.value<number>(
+              sql`SELECT rid FROM resource WHERE tid = ${dictionary.tidOf(type) ?? -1} AND id = ${id}`,
+            ) ?? -1,
+          dateParam: dateParam(type),
+        },
+        dictionary,
+      )
+      if (canonical(rebuilt.posted) !== canonical(stored)) findings.add(`${type}: entries differ from a rebuild`)
+      if (rebuilt.shape !== sid) findings.add(`${type}: the set of parameters differs from a rebuild`)
+    }
+    if (rows.length < chunk) break
+    after = rows.at(-1)![0]
+    await turn()
+  }
+  for (const table of Object.keys(tables) as Table[]) {
+    const n = db.value<number>(sql`SELECT count(*) FROM ${raw(table)}`)
+    if (n !== expected[table]) findings.add(`${table} has ${n} rows, a rebuild ${expected[table]}`)
+    await turn()
+  }
+  for (const [table, count] of [
+    ['narrative', texts._text],
+    ['content', texts._content],
+  ] as const) {
+    const n = db.value<number>(sql`SELECT count(*) FROM ${raw(`${table}_docsize`)}`)
+    if (n !== count) findings.add(`${table} has ${n} texts, a rebuild ${count}`)
+  }
+  const n = db.value<number>(
+    sql`SELECT count(*) FROM entry e LEFT JOIN resource r ON r.rid = e.rid WHERE r.live IS NOT 1`,
+  )
+  if (n) findings.add(`${n} entries belong to no current resource`)
+}
+
+/** The same for two that say the same: the order of what was found plays no part. */
+function canonical({ intervals, targets, terms, composites, places, words, timeline }: Posted): string {
+  const sorted = (rows: unknown[]) => [...new Set(rows.map((row) => JSON.stringify(row)))].sort()
+  return JSON.stringify([
+    sorted(intervals),
+    sorted(targets),
+    sorted(terms),
+    sorted(composites),
+    sorted(places),
+    sorted(words),
+    timeline && { pid: timeline.pid, targets: [...timeline.targets].sort() },
+  ])
+}
+
+/** Versions count up without a gap, time never runs backwards, and each resource stands at its last version. */
+async function checkVersions(db: Connection, findings: Findings): Promise<void> {
+  let last = 0
+  let updated = 0
+  type Row = { seq: number; rid: number; version: number; updated: number; method: number; size: number; now: number }
+  for (;;) {
+    const rows = db.all<Row & { first: number; live: number; before: number | null }>(
+      sql`SELECT v.seq, v.rid, v.version, v.updated, v.method, length(v.body) AS size, r.seq AS now, r.first, r.live,
+            CASE v.version WHEN 1 THEN NULL WHEN 2 THEN r.first ELSE
+              (SELECT b.seq FROM version b WHERE b.rid = v.rid AND b.version > 1 AND b.version = v.version - 1) END AS before
+          FROM version v LEFT JOIN resource r ON r.rid = v.rid WHERE v.seq > ${last} ORDER BY v.seq LIMIT 1000`,
+    )
+    for (const row of rows) {
+      const deleted = isDelete(row.method)
+      if (row.seq !== last + 1) findings.add('the sequence has a gap')
+      if (row.updated < updated) findings.add('a version is older than the one before it')
+      if (row.now === null) findings.add('a version belongs to no resource')
+      if (row.version === 1 ? row.first !== row.seq : row.before === null || row.before >= row.seq)
+        findings.add('a resource lacks a version')
+      if (row.now < row.seq) findings.add('a resource does not stand at its last version')
+      if (row.now === row.seq && (row.live === 1) === deleted) findings.add('a resource and its last version disagree')
+      if (deleted !== (row.size === 0)) findings.add('a version has no content')
+      last = row.seq
+      updated = row.updated
+    }
+    if (!rows.length) return
+    await turn()
+  }
+}

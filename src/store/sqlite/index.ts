@@ -1,0 +1,2 @@
+export { backupSqlite } from './backup.js'
+export { openSqlite, type SqliteOptions } from './open.js'
