@@ -18,8 +18,8 @@ const chunk = 100
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The rows of one table by the columns that identify them. */
-const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number | number[]) => Sql> = {
-  posting: (rid, row) => sql`SELECT 1 FROM posting WHERE term = ${Number(row)} AND rid = ${rid}`,
+const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number[]) => Sql> = {
+  posting: (rid, row) => sql`SELECT 1 FROM posting WHERE term = ${at(row, 0)} AND rid = ${rid}`,
   reference: (rid, row) =>
     sql`SELECT 1 FROM reference WHERE target = ${at(row, 0)} AND pid = ${at(row, 1)} AND rid = ${rid}`,
   interval: (rid, row) =>
@@ -30,7 +30,7 @@ const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number 
     sql`SELECT 1 FROM position WHERE pid = ${at(row, 0)} AND latitude = ${at(row, 1)} AND longitude = ${at(row, 2)} AND rid = ${rid}`,
 }
 
-const at = (row: number | number[], i: number): number => (Array.isArray(row) ? row[i]! : Number.NaN)
+const at = (row: number[], i: number): number => row[i]!
 
 type Table = keyof typeof tables
 

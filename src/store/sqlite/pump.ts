@@ -22,6 +22,8 @@ type Waiting = {
 const sliceMs = 12
 /** A group that has worked so long is made durable before more is taken in. */
 const groupMs = 60
+/** How long nobody writes before the log is folded into the file. */
+const idleMs = 1000
 
 function* steps<T>(work: () => T): Generator<void, T> {
   yield
@@ -43,6 +45,7 @@ export class Pump {
   private waiting: Waiting[] = []
   private running: Promise<void> | undefined
   private closed = false
+  private idle: NodeJS.Timeout | undefined
   /** A group was lost, and with it what the writer remembers. */
   private stale = false
   /** Why the last group was lost, if it was. */
@@ -74,6 +77,7 @@ export class Pump {
   /** Waits for what was handed in; nothing is taken after. */
   async close(): Promise<void> {
     this.closed = true
+    clearTimeout(this.idle)
     await this.running
   }
 
@@ -85,6 +89,15 @@ export class Pump {
       if (this.waiting.length) await turn()
     }
     this.running = undefined
+    if (!this.closed) this.tidyLater()
+  }
+
+  /** When nobody has written for a while, the log is folded into the file, so that it takes no room of its own. */
+  private tidyLater(): void {
+    clearTimeout(this.idle)
+    this.idle = setTimeout(() => {
+      if (!this.running && !this.closed) this.db.db.pragma('wal_checkpoint(TRUNCATE)')
+    }, idleMs).unref()
   }
 
   private async group(): Promise<void> {

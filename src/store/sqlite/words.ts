@@ -11,7 +11,11 @@ const separators = /[^0-9a-z\u0080-\u{10ffff}]/gu
 const searchable = (word: string): string =>
   word.replace(separators, (char) => String.fromCodePoint(0xf000 + char.charCodeAt(0)))
 
-export const searchableWords = (text: string): string => text.split(' ').map(searchable).join(' ')
+/** Hardly any text has one. */
+const separated = /[^ 0-9a-z\u0080-\u{10ffff}]/u
+
+export const searchableWords = (text: string): string =>
+  separated.test(text) ? text.split(' ').map(searchable).join(' ') : text
 
 /** A full-text query for all of the words; one that ends in * stands for every word that begins so. */
 export const wordsQuery = (words: readonly string[]): string =>

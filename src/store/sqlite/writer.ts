@@ -18,7 +18,7 @@ import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, unpack } from './posted.js'
-import { replaceRows, replaceWords } from './rows.js'
+import { RowWriter, replaceWords } from './rows.js'
 import { sql } from './sql.js'
 import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
@@ -40,6 +40,7 @@ type Planned = { change: Commit['changes'][number]; current: Current | undefined
 export type Finder = (condition: Condition, limit: number) => string[]
 
 export class Writer {
+  private readonly rows: RowWriter
   private nextRid = 1
   private nextSeq = 1
   private updated = 0
@@ -51,6 +52,7 @@ export class Writer {
     private readonly find: Finder,
     private readonly clock: () => number,
   ) {
+    this.rows = new RowWriter(db)
     this.read()
   }
 
@@ -214,7 +216,7 @@ export class Writer {
   }
 
   private replace(rid: number, before: Posted | undefined, posted: Posted, words: Post['words']): void {
-    replaceRows(this.db, rid, before, posted)
+    this.rows.replace(rid, before, posted)
     replaceWords(this.db, rid, this.textParam, before, posted, words)
     this.db.run(sql`INSERT OR REPLACE INTO entry (rid, data) VALUES (${rid}, ${pack(posted)})`)
   }
@@ -244,7 +246,7 @@ export class Writer {
     }
     const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
-    replaceRows(this.db, rid, before, nothingPosted)
+    this.rows.replace(rid, before, nothingPosted)
     replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
     this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
     this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
@@ -322,7 +324,7 @@ export class Writer {
           targets: before.timeline.targets.map((target) => (target === from ? to : target)),
         },
       }
-      replaceRows(this.db, rid, before, after)
+      this.rows.replace(rid, before, after)
       this.db.run(sql`UPDATE entry SET data = ${pack(after)} WHERE rid = ${rid}`)
     }
     this.db.run(sql`DELETE FROM resource WHERE rid = ${from}`)
