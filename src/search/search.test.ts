@@ -371,6 +371,7 @@ describe('references', () => {
       true,
     ],
     [of({ reference: '#p' }), 'subject=p', false],
+    [of({ reference: '#p' }), 'subject:missing=true', false],
     [
       of({ identifier: { system: 'http://acme.org/mrn', value: '7' } }),
       'subject:identifier=http://acme.org/mrn|7',
