@@ -6,10 +6,6 @@
 import type Database from 'better-sqlite3'
 import type { Connection } from './connection.js'
 import type { Posted } from './posted.js'
-import { raw, type Sql, sql } from './sql.js'
-import { searchableWords } from './words.js'
-
-type Word = { param: '_text' | '_content'; text: string }
 
 /** One row: the columns that follow rid in the order of the table. */
 type Rows = {
@@ -73,28 +69,4 @@ export class RowWriter {
       for (const row of gone.values()) drop.run(row, rid)
     }
   }
-}
-
-const tableOf = (param: '_text' | '_content'): Sql => raw(param === '_text' ? 'narrative' : 'content')
-
-/** The full texts whose words changed; `words` are those of the new version, by parameter. */
-export function replaceWords(
-  db: Connection,
-  rid: number,
-  paramOf: (pid: number) => '_text' | '_content',
-  before: Posted | undefined,
-  after: Posted,
-  words: Map<number, Word>,
-): void {
-  if (!before?.words.length && !after.words.length) return
-  const last = new Map(before?.words.map(({ pid, digest }) => [pid, digest]))
-  for (const { pid, digest } of after.words) {
-    const changed = last.get(pid) !== digest
-    const there = last.delete(pid)
-    if (!changed) continue
-    const { param, text } = words.get(pid)!
-    if (there) db.run(sql`DELETE FROM ${tableOf(param)} WHERE rowid = ${rid}`)
-    db.run(sql`INSERT INTO ${tableOf(param)} (rowid, words) VALUES (${rid}, ${searchableWords(text)})`)
-  }
-  for (const pid of last.keys()) db.run(sql`DELETE FROM ${tableOf(paramOf(pid))} WHERE rowid = ${rid}`)
 }

@@ -16,6 +16,8 @@ export type Tuning = {
   scannedMin: number
   /** A patient with fewer resources of the type has them sorted. */
   timelineMin: number
+  /** When more full texts wait, some are indexed at once. */
+  wordingMax: number
 }
 
 export const tuning: Tuning = {
@@ -26,4 +28,5 @@ export const tuning: Tuning = {
   sortedMin: 1000,
   scannedMin: 10_000,
   timelineMin: 32,
+  wordingMax: 1024,
 }

@@ -16,9 +16,10 @@ import {
 } from '../store.js'
 import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
+import type { FullText, TextParam } from './full-text.js'
 import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, unpack } from './posted.js'
-import { RowWriter, replaceWords } from './rows.js'
+import { RowWriter } from './rows.js'
 import { sql } from './sql.js'
 import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
@@ -50,6 +51,7 @@ export class Writer {
     private readonly db: Connection,
     private readonly dictionary: Dictionary,
     private readonly find: Finder,
+    private readonly fullText: FullText,
     private readonly clock: () => number,
   ) {
     this.rows = new RowWriter(db)
@@ -59,6 +61,7 @@ export class Writer {
   /** A whole group was lost: what is known of the file is read again. */
   reload(): void {
     this.dictionary.reload()
+    this.fullText.recount()
     this.read()
   }
 
@@ -217,7 +220,7 @@ export class Writer {
 
   private replace(rid: number, before: Posted | undefined, posted: Posted, words: Post['words']): void {
     this.rows.replace(rid, before, posted)
-    replaceWords(this.db, rid, this.textParam, before, posted, words)
+    this.replaceWords(rid, before, posted, words)
     this.db.run(sql`INSERT OR REPLACE INTO entry (rid, data) VALUES (${rid}, ${pack(posted)})`)
   }
 
@@ -247,7 +250,7 @@ export class Writer {
     const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
     this.rows.replace(rid, before, nothingPosted)
-    replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
+    this.replaceWords(rid, before, nothingPosted, new Map())
     this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
     this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
     return { stored, outcome: 'deleted' }
@@ -296,8 +299,20 @@ export class Writer {
     this.replace(rid, before, posted, words)
   }
 
-  private readonly textParam = (pid: number): '_text' | '_content' =>
-    this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+  /** The full texts whose words changed. */
+  private replaceWords(rid: number, before: Posted | undefined, after: Posted, words: Post['words']): void {
+    const last = new Map(before?.words.map(({ pid, digest }) => [pid, digest]))
+    for (const { pid, digest } of after.words) {
+      const param = this.textParam(pid)
+      if (last.get(pid) !== digest) this.fullText.keep(rid, param, words.get(param)!)
+      last.delete(pid)
+    }
+    for (const pid of last.keys()) this.fullText.keep(rid, this.textParam(pid), null)
+  }
+
+  private textParam(pid: number): TextParam {
+    return this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+  }
 
   private posted(rid: number) {
     return unpack(this.db.get<{ data: Buffer }>(sql`SELECT data FROM entry WHERE rid = ${rid}`)!.data)
