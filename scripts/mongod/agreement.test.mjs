@@ -185,7 +185,7 @@ describe('an index never changes what is found', () => {
     const store = given(dice, 120, seed % 2 === 0)
     const collection = store.main.get(NAMESPACE)
     const all = [...collection.records.entries()].map(([, document]) => document)
-    for (let round = 0; round < 400; round++) {
+    for (let round = 0; round < 150; round++) {
       const raw = filterWith(dice, SCALARS)
       let filter
       try {

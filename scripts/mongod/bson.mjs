@@ -139,7 +139,7 @@ class Reader {
         const end = buffer.indexOf(0, start)
         if (end < 0) refuse(22, 'a name in a BSON document does not end')
         this.at = end + 1
-        return buffer.utf8Slice(start, end)
+        return buffer.toString('utf8', start, end)
       }
       text += String.fromCharCode(byte)
     }
@@ -152,7 +152,7 @@ class Reader {
     const start = this.at
     this.at += length
     if (length < 1 || this.at > this.buffer.length) refuse(22, 'a string in a BSON document has a wrong length')
-    return this.buffer.utf8Slice(start, this.at - 1)
+    return this.buffer.toString('utf8', start, this.at - 1)
   }
 
   document() {
@@ -345,13 +345,13 @@ class Writer {
   name(text) {
     if (text.includes('\0')) refuse(22, 'a name in a BSON document may not contain a null byte')
     this.room(text.length * 3 + 1)
-    this.at += this.buffer.utf8Write(text, this.at)
+    this.at += this.buffer.write(text, this.at, 'utf8')
     this.buffer[this.at++] = 0
   }
 
   text(text) {
     this.room(text.length * 3 + 5)
-    const written = this.buffer.utf8Write(text, this.at + 4)
+    const written = this.buffer.write(text, this.at + 4, 'utf8')
     this.buffer.writeInt32LE(written + 1, this.at)
     this.at += written + 4
     this.buffer[this.at++] = 0

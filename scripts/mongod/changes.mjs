@@ -85,12 +85,7 @@ export class ChangeStream {
     } else from = { t: startAtOperationTime.high >>> 0, i: startAtOperationTime.low >>> 0, at: -1 }
     const [first] = store.changes
     if (store.forgotten > 0 && first && before(from, placeOf(first)) < 0) {
-      const error = new CommandError(
-        286,
-        'Resume of change stream was not possible, as the resume point may no longer be in the oplog.',
-      )
-      error.labels = ['NonResumableChangeStreamError']
-      throw error
+      throw historyLost()
     }
     const found = store.changes.findIndex((change) => before(placeOf(change), from) > 0)
     return store.forgotten + (found < 0 ? store.changes.length : found)
@@ -100,7 +95,7 @@ export class ChangeStream {
   take(most) {
     const { store } = this
     const events = []
-    if (this.at < store.forgotten) refuse(286, 'the change stream fell behind what is kept')
+    if (this.at < store.forgotten) throw historyLost()
     while (events.length < most && !this.ended && this.at < store.forgotten + store.changes.length) {
       const change = store.changes[this.at++ - store.forgotten]
       this.token = tokenOf(placeOf(change), change.at)
@@ -185,6 +180,15 @@ export class ChangeStream {
     this.ended = true
     this.wake?.()
   }
+}
+
+function historyLost() {
+  const error = new CommandError(
+    286,
+    'Resume of change stream was not possible, as the resume point may no longer be in the oplog.',
+  )
+  error.labels = ['NonResumableChangeStreamError']
+  return error
 }
 
 /** What an update changed, sub-documents and arrays member by member. */

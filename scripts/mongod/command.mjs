@@ -13,7 +13,7 @@ import { explaining } from './commands/explain.mjs'
 import { reads } from './commands/reads.mjs'
 import { transactions } from './commands/transactions.mjs'
 import { writes } from './commands/writes.mjs'
-import { Blocked, CommandError, labelsFor, nameOf, refuse } from './errors.mjs'
+import { Blocked, CommandError, labelsFor, nameOf, refuse, unsupported } from './errors.mjs'
 import { failureOf } from './failpoints.mjs'
 import { numberFrom, sessionKey } from './sessions.mjs'
 import { Writer } from './store.mjs'
@@ -24,6 +24,7 @@ import { Writer } from './store.mjs'
  * @property {string[]} fields that the command knows beside the general ones
  * @property {boolean} [writes] needs the primary, takes a write concern and may be retried
  * @property {'yes' | 'no' | 'catalog' | 'unknown'} [inTransaction]
+ * @property {boolean} [snapshots] it reads at a time where the read concern asks for that
  * @property {boolean} [admin] only on the database admin
  * @property {number} [unknownField] the error for fields it does not know
  * @property {string} [documents] a field whose documents are taken as bytes
@@ -64,13 +65,15 @@ export class Context {
     /** @type {import('./transaction.mjs').Transaction | undefined} */
     this.transaction = undefined
     this.number = undefined
+    /** @type {import('./snapshots.mjs').Snapshot | undefined} of a read concern outside of transactions */
+    this.snapshot = undefined
     this.retryable = false
     this.deadline = undefined
   }
 
   /** What the command sees. */
   get view() {
-    return this.transaction ? this.transaction.view : this.store.main
+    return this.transaction?.view ?? this.snapshot?.view ?? this.store.main
   }
 
   get writer() {
@@ -87,6 +90,7 @@ export class Context {
       if (command === 'find') refuse(9, `Failed to parse: find: ${name}. 'find' field must be of BSON type string.`)
       refuse(73, `collection name has invalid type ${typeof name}`)
     }
+    if (this.database === 'local' || this.database === 'config') unsupported(`the database ${this.database}`)
     if (name === '' || name.startsWith('.') || name.includes('\0'))
       refuse(73, `Invalid namespace specified '${this.database}.${name}'`)
     const namespace = `${this.database}.${name}`
@@ -146,9 +150,8 @@ export async function answer(server, connection, request) {
       if (error) throw error
     }
     prepare(context, command, name)
-    reply = { ok: 1, ...(await command.run(context, body)) }
-    delete reply.ok
-    reply.ok = 1
+    reply = { ...(await command.run(context, body)), ok: 1 }
+    if (context.snapshot) (reply.cursor ?? reply).atClusterTime = context.snapshot.time
     if (reply.writeErrors?.length > 0 && context.transaction) context.session.abort()
     const wrong = failure?.data.writeConcernError ?? (command.writes ? wrongWriteConcern(body.writeConcern) : undefined)
     if (wrong) {
@@ -218,6 +221,7 @@ function prepare(context, command, name) {
     if (limit < 0) refuse(2, `${limit} value for maxTimeMS is out of range`)
     if (limit > 0) context.deadline = Date.now() + limit
   }
+  if (body.apiStrict === true) unsupported('apiStrict')
   readConcernOf(body)
   if (server.steppedDown && !command.anyState)
     refuse(command.writes ? 10107 : 13435, command.writes ? 'not primary' : 'not primary and secondaryOk=false')
@@ -229,6 +233,10 @@ function prepare(context, command, name) {
   if (body.startTransaction !== undefined && !inTransaction)
     refuse(72, "'startTransaction' field requires 'autocommit' field to also be specified")
   if (body.lsid) context.session = server.sessions.get(body.lsid)
+  if (body.readConcern?.level === 'snapshot' && !inTransaction) {
+    if (!command.snapshots) refuse(72, `the read concern snapshot is not supported by ${name}`)
+    context.snapshot = server.snapshots.at(body.readConcern.atClusterTime)
+  }
   if (body.txnNumber === undefined) return
   context.number = numberFrom(body.txnNumber)
   if (!inTransaction) {
@@ -267,15 +275,24 @@ function readConcernOf({ readConcern }) {
   if (readConcern === undefined) return
   if (!isPlain(readConcern)) refuse(14, "Expected field 'readConcern' to be of type object")
   for (const name of Object.keys(readConcern))
-    if (name !== 'level' && name !== 'afterClusterTime' && name !== 'provenance')
+    if (
+      name !== 'level' &&
+      name !== 'afterClusterTime' &&
+      name !== 'provenance' &&
+      !(name === 'atClusterTime' && readConcern.level === 'snapshot')
+    )
       refuse(72, `Unrecognized option in readConcern: ${name}`)
   if (readConcern.level !== undefined && !LEVELS.has(readConcern.level))
     refuse(9, "readConcern.level must be either 'local', 'majority', 'linearizable', 'available', or 'snapshot'")
 }
 
+const CONCERNS = new Set(['w', 'j', 'wtimeout', 'fsync', 'provenance'])
+
 /** One member can hold a write: more than that never comes true. */
 function wrongWriteConcern(writeConcern) {
   const w = field(writeConcern ?? {}, 'w')
+  for (const name of Object.keys(writeConcern ?? {}))
+    if (!CONCERNS.has(name)) refuse(40415, `BSON field 'writeConcern.${name}' is an unknown field.`)
   if (w === undefined || w === 'majority') return undefined
   if (typeof w === 'string')
     return {

@@ -118,7 +118,7 @@ const PLAIN_TEXT = /^[\x02-\x7f]*$/
 /** Text as its UTF-8 bytes with a null byte at the end; inside, the two least bytes are written as two. */
 function text(value) {
   if (PLAIN_TEXT.test(value)) return `${value}\0`
-  const utf8 = Buffer.from(value, 'utf8').latin1Slice()
+  const utf8 = Buffer.from(value, 'utf8').toString('latin1')
   return `${utf8.replace(/[\0\x01]/g, (byte) => (byte === '\0' ? '\x01\x01' : '\x01\x02'))}\0`
 }
 
@@ -181,10 +181,10 @@ export function keyOf(value) {
     case 'Decimal128':
       return decimalKey(value)
     case 'ObjectId':
-      return START.objectId + Buffer.from(value.id).latin1Slice()
+      return START.objectId + Buffer.from(value.id).toString('latin1')
     case 'Binary': {
       const content = value.value()
-      return `${START.binary}${bigEndian(content.length, 4)}${letter(value.sub_type)}${Buffer.from(content).latin1Slice()}`
+      return `${START.binary}${bigEndian(content.length, 4)}${letter(value.sub_type)}${Buffer.from(content).toString('latin1')}`
     }
     case 'Timestamp':
       return `${START.timestamp}${bigEndian(value.high >>> 0, 4)}${bigEndian(value.low >>> 0, 4)}`
@@ -214,9 +214,6 @@ export function compare(a, b) {
   const right = keyOf(b)
   return left < right ? -1 : left > right ? 1 : 0
 }
-
-/** The first character of a value's key: values of one kind share it. */
-export const kindOf = (value) => keyOf(value)[0]
 
 /** The smallest number a range may hold: NaN lies outside. */
 export const LEAST_NUMBER = START.number + orderedDouble(Number.NEGATIVE_INFINITY)

@@ -80,7 +80,7 @@ function valueTest(node) {
       }
     case 'elemObject': {
       const inner = matcher(node.of)
-      return (value) => Array.isArray(value) && value.some((element) => isPlain(element) && inner(element))
+      return (value) => Array.isArray(value) && value.some((element) => isEmbedded(element) && inner(asObject(element)))
     }
     case 'elemValue': {
       const tests = node.of.map(elementTest)
@@ -90,6 +90,10 @@ function valueTest(node) {
       throw new TypeError(`no matcher for ${node.op}`)
   }
 }
+
+/** An array within an array is an object whose members are called 0, 1, 2. */
+const isEmbedded = (value) => isPlain(value) || Array.isArray(value)
+const asObject = (value) => (Array.isArray(value) ? { ...value } : value)
 
 /** Within `$elemMatch` an operator looks at the element itself. */
 function elementTest(node) {
@@ -141,7 +145,7 @@ export function positionOf(node, document) {
       return undefined
     case 'elemObject': {
       const inner = matcher(node.of)
-      return placeOf(document, node.parts, (element) => isPlain(element) && inner(element), true)
+      return placeOf(document, node.parts, (element) => isEmbedded(element) && inner(asObject(element)), true)
     }
     case 'elemValue': {
       const tests = node.of.map(elementTest)

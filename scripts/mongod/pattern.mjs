@@ -11,7 +11,8 @@ const PERL_ONLY = /\(\?[#>imsx|R&P+-]|\\[AzZGQEKXhHRC]|\[\[:|[*+?}]\+|\(\*/
 /**
  * @param {string} pattern
  * @param {string} options
- * @returns {{ test: (text: string) => boolean, prefix: string | undefined, exact: boolean, flags: string }}
+ * @returns {{ test: (text: string) => boolean, prefix: string | undefined, flags: string }} `prefix` is what every match
+ *   begins with, where an index can use it
  */
 export function patternOf(pattern, options) {
   if (options.includes('x')) unsupported('the option x of regular expressions')
@@ -38,7 +39,6 @@ export function patternOf(pattern, options) {
   return {
     test: (text) => regex.test(text),
     prefix: usable ? literal[1] : undefined,
-    exact: Boolean(usable && literal[0] === pattern),
     flags,
   }
 }

@@ -10,7 +10,6 @@ import { allPoints, downwards, indexBounds, isFull, predicatesOf } from './bound
 import { encode, isPlain, numberOf } from './bson.mjs'
 import { refuse } from './errors.mjs'
 import { EVERYTHING } from './filter.mjs'
-import { endOf } from './keys.mjs'
 
 /** More scans than this are not merged into one order. */
 const MERGED_SCANS_MAX = 200
@@ -34,7 +33,9 @@ export function plansFor(collection, { filter, sort, hint, noScan, namespace }) 
   const plans = usable.flatMap((index) => indexPlans(index, predicates, filter, sort, hinted !== undefined))
   if (hinted) {
     if (plans.length > 0) return plans.slice(0, 1)
-    if (hinted.filter || hinted.specification.sparse) return [fullScanOf(hinted, sort)]
+    if (hinted.specification.sparse) return [fullScanOf(hinted, sort)]
+    if (hinted.filter)
+      refuse(291, 'No query solutions: the hinted index is partial and does not hold everything the query can find')
     refuse(
       2,
       `error processing query: ns=${namespace} planner returned error :: caused by :: hint provided does not correspond to a usable index`,
@@ -228,15 +229,3 @@ const unsorted = (plan) => ({
   exploded: 0,
   branches: plan.branches?.map(unsorted),
 })
-
-/** The parts of a key, one for each field. */
-export function componentsOf(key, fields) {
-  const parts = []
-  let at = 0
-  for (const { down } of fields) {
-    const end = endOf(key, at, down)
-    parts.push(key.slice(at, end))
-    at = end
-  }
-  return parts
-}

@@ -13,6 +13,7 @@ import { Cursors } from './cursors.mjs'
 import { CommandError } from './errors.mjs'
 import { FailPoints } from './failpoints.mjs'
 import { Sessions } from './sessions.mjs'
+import { Snapshots } from './snapshots.mjs'
 import { Store } from './store.mjs'
 import { expireDocuments } from './ttl.mjs'
 import { ProtocolError, parseMessage, replyTo, splitter } from './wire.mjs'
@@ -28,6 +29,7 @@ export class Server {
     this.sessions = new Sessions()
     this.cursors = new Cursors()
     this.failPoints = new FailPoints()
+    this.snapshots = new Snapshots(this.store)
     this.parameters = { notablescan: false, transactionLifetimeLimitSeconds: 60, ttlMonitorSleepSecs: 60 }
     this.started = Date.now()
     this.electionId = new ObjectId('7fffffff0000000000000001')
@@ -101,7 +103,11 @@ export class Server {
   async #serve(connection, request) {
     const { socket } = connection
     if (socket.destroyed) return
-    const reply = await answer(this, connection, request)
+    const reply = await answer(this, connection, request).catch((error) => {
+      // The body was no BSON: there is nothing that could be answered.
+      if (error instanceof CommandError || error instanceof RangeError) return 'close'
+      throw error
+    })
     if (reply === 'close') {
       socket.destroy()
       return

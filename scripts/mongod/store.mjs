@@ -18,6 +18,7 @@ import { Tree } from './tree.mjs'
 export const DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 /** How many changes are kept for change streams that resume. */
 const CHANGES_MAX = 50_000
+const CHANGED_BYTES_MAX = 256 * 1024 * 1024
 
 /** A record's number as five characters that sort like numbers and stay below every end of range. */
 export function recordKey(rid) {
@@ -137,6 +138,7 @@ export class Store {
     this.locks = new Map()
     this.transactions = new Set()
     this.changes = []
+    this.changedBytes = 0
     /** how many changes were forgotten */
     this.forgotten = 0
     this.clock = { t: 0, i: 0 }
@@ -161,13 +163,19 @@ export class Store {
     this.version++
     const time = this.tick()
     const wallTime = new Date()
-    for (const [at, change] of changes.entries()) this.changes.push({ ...change, time, wallTime, at, origin })
-    if (this.changes.length > CHANGES_MAX * 1.2) {
-      const surplus = this.changes.length - CHANGES_MAX
-      this.changes.splice(0, surplus)
-      this.forgotten += surplus
+    for (const [at, change] of changes.entries()) {
+      this.changes.push({ ...change, time, wallTime, at, origin })
+      this.changedBytes += bytesOf(change)
     }
+    if (this.changes.length > CHANGES_MAX || this.changedBytes > CHANGED_BYTES_MAX) this.#forget()
     for (const listener of this.listeners) listener()
+  }
+
+  /** The older half goes, at once, so that it is seldom done. */
+  #forget() {
+    const old = this.changes.splice(0, this.changes.length >> 1)
+    this.forgotten += old.length
+    for (const change of old) this.changedBytes -= bytesOf(change)
   }
 
   /** Lets those go on who were blocked by a transaction that has ended. */
@@ -196,12 +204,13 @@ export class Store {
   }
 }
 
+const bytesOf = ({ before, after }) => (before?.raw.length ?? 0) + (after?.raw.length ?? 0)
+
 /** How writes reach the store: plainly into the main view, or into a transaction's own. */
 export class Writer {
   /**
    * @param {Store} store
    * @param {import('./transaction.mjs').Transaction} [transaction]
-   * @param {object} [origin] session and number of a retryable write, for the change stream
    */
   constructor(store, transaction) {
     this.store = store
@@ -244,6 +253,8 @@ export class Writer {
   replace(namespace, before, after, whole) {
     const collection = this.view.get(namespace)
     this.holdRecord(collection, before)
+    if (after.raw.length > DOCUMENT_BYTES_MAX)
+      refuse(10334, `Resulting document after update is larger than ${DOCUMENT_BYTES_MAX}`)
     checkDocument(collection, after)
     const keys = this.checkedKeys(collection, after, before)
     this.view.put(namespace, before.rid, before, after, keys)

@@ -98,7 +98,7 @@ function parseMsg(message, id) {
         documents.push(documentOf(Buffer.from(message.subarray(inner, inner + length))))
         inner += length
       }
-      sequences.set(message.utf8Slice(at + 4, nameEnd), documents)
+      sequences.set(message.toString('utf8', at + 4, nameEnd), documents)
     } else throw new ProtocolError(`a section of kind ${kind}`)
     at += size
   }
@@ -115,7 +115,7 @@ function parseMsg(message, id) {
 /** Only the first hello of a driver comes this way. */
 function parseQuery(message, id) {
   const nameEnd = message.indexOf(0, 20)
-  const namespace = message.utf8Slice(20, nameEnd)
+  const namespace = message.toString('utf8', 20, nameEnd)
   const at = nameEnd + 9
   const size = message.readInt32LE(at)
   const body = documentOf(message.subarray(at, at + size))

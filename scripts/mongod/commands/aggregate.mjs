@@ -169,6 +169,7 @@ export const aggregation = {
   aggregate: {
     fields: FIELDS,
     inTransaction: 'yes',
+    snapshots: true,
     async run(context, body) {
       const { pipeline } = body
       if (!Array.isArray(pipeline)) refuse(14, "'pipeline' option must be specified as an array")

@@ -141,6 +141,10 @@ const dropIndexes = {
   },
 }
 
+function refuseModerate({ validationLevel }) {
+  if (validationLevel === 'moderate') unsupported('the validation level moderate')
+}
+
 /** Bytes of a collection and its indexes; those of an index are the bytes of its keys. */
 export function sizesOf(collection) {
   const indexSizes = {}
@@ -186,6 +190,7 @@ export const collections = {
       const options = Object.fromEntries(
         CREATE_FIELDS.filter((name) => body[name] !== undefined).map((name) => [name, body[name]]),
       )
+      refuseModerate(body)
       return context.exclusively(namespace, () => {
         if (context.store.main.get(namespace)) refuse(48, `Collection already exists. NS: ${namespace}`)
         context.store.main.collections.set(namespace, new Collection(namespace, options))
@@ -253,6 +258,7 @@ export const collections = {
     writes: true,
     run(context, body) {
       const namespace = findNamespace(context, body.collMod)
+      refuseModerate(body)
       return context.exclusively(namespace, () => {
         const collection = context.store.main.writable(namespace)
         if (body.index !== undefined) {

@@ -43,7 +43,7 @@ function accessOf(plan, sort) {
     }
     default: {
       const scan = scanOf(plan)
-      if (plan.counting) return { ...scan, stage: 'COUNT_SCAN' }
+      if (plan.counting) return { stage: 'COUNT', inputStage: { ...scan, stage: 'COUNT_SCAN' } }
       return { stage: 'FETCH', inputStage: scan }
     }
   }

@@ -3,12 +3,12 @@
  *
  * https://www.mongodb.com/docs/manual/reference/command/nav-crud/
  */
-import { isPlain, numberOf, typeName } from '../bson.mjs'
+import { field, isPlain, numberOf, typeName } from '../bson.mjs'
 import { refuse, unsupported } from '../errors.mjs'
 import { countByKeys, execute } from '../execute.mjs'
-import { valueAt } from '../expression.mjs'
 import { parseFilter } from '../filter.mjs'
 import { keyOf } from '../keys.mjs'
+import { isPosition } from '../paths.mjs'
 import { plansFor } from '../planner.mjs'
 import { projection } from '../project.mjs'
 import { parseSort } from '../sort.mjs'
@@ -118,12 +118,21 @@ export function countOf(view, query, counts = { keys: 0, documents: 0 }) {
   return { count, counts: run.counts, plan: run.plan }
 }
 
+/** Every value at a path, arrays entered once wherever one is met. */
+function valuesAt(container, parts, at) {
+  const value = field(container, parts[at])
+  if (value === undefined) return []
+  if (at === parts.length - 1) return Array.isArray(value) ? value : [value]
+  if (isPlain(value)) return valuesAt(value, parts, at + 1)
+  if (!Array.isArray(value)) return []
+  if (isPosition(parts[at + 1])) unsupported('distinct values at a place in an array')
+  return value.flatMap((element) => (isPlain(element) ? valuesAt(element, parts, at + 1) : []))
+}
+
 export function distinctValues(documents, path) {
   const values = new Map()
   for (const document of documents) {
-    const value = valueAt(document, path.split('.'), 0)
-    if (value === undefined) continue
-    for (const one of Array.isArray(value) ? value.flat() : [value]) values.set(keyOf(one), one)
+    for (const value of valuesAt(document, path.split('.'), 0)) values.set(keyOf(value), value)
   }
   return [...values].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value)
 }
@@ -133,6 +142,7 @@ export const reads = {
     fields: FIND_FIELDS,
     unknownField: 9,
     inTransaction: 'yes',
+    snapshots: true,
     run(context, body) {
       const query = findQuery(context, body)
       const run = execute(context.view, query)
@@ -162,6 +172,7 @@ export const reads = {
   distinct: {
     fields: ['key', 'query', 'collation', 'hint'],
     inTransaction: 'yes',
+    snapshots: true,
     run(context, body) {
       if (typeof body.key !== 'string')
         refuse(14, `BSON field 'distinct.key' is the wrong type '${typeName(body.key)}'`)
