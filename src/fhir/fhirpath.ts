@@ -8,7 +8,7 @@
  * tell the ones that never end (`repeat($this + 1)`, a pattern that backtracks) from the rest.
  */
 import { createRequire } from 'node:module'
-import { createContext, Script } from 'node:vm'
+import { type Context, createContext, Script } from 'node:vm'
 import type { ResourceNode } from 'fhirpath'
 import type { Json, JsonObject } from './json.js'
 import { FhirError, invalid, tooCostly } from './outcome.js'
@@ -74,11 +74,10 @@ export function locate(expression: string, input: Json, timeoutMs: number): (Ste
 
 type Evaluate = (input: Json, variables?: Record<string, unknown>) => unknown[]
 
-function compiled(expression: string, { base, timeoutMs }: FhirPathOptions): Evaluate {
+function compiled(expression: string, { base = '', timeoutMs }: FhirPathOptions): Evaluate {
   if (expression.length > expressionMax)
     throw tooCostly(`a FHIRPath expression may have at most ${expressionMax} characters`)
-  load() // Outside of the limit, which the first expression would exceed.
-  const evaluate = limited(timeoutMs, unreadable, () => cached(expression, base))
+  const evaluate = cached(expression, base, timeoutMs)
   const constants = constantsOf(expression)
   return (input, variables) => {
     const known: Record<string, unknown> = { ...constants, resource: input, rootResource: input, ...variables }
@@ -114,16 +113,16 @@ const cacheSize = 2000
 const cache = new Map<string, Compiled>()
 
 /** Compiling takes 0.2 to 1 ms, so the expressions used last are kept. */
-function cached(expression: string, base = ''): Compiled {
+function cached(expression: string, base: string, timeoutMs: number | undefined): Compiled {
   const key = `${base} ${expression}`
   let evaluate = cache.get(key)
   if (evaluate) cache.delete(key)
   else {
-    const { engine, model } = load()
+    const { engine, model } = load() // Outside of the limit, which loading would exceed.
     const readable = withDelimitedDiv(expression)
     const path = base === '' ? readable : { base, expression: readable }
     const options = { resolveInternalTypes: false, traceFn: () => {}, userInvocationTable: { resolve } }
-    evaluate = engine.compile(path, model, options)
+    evaluate = limited(timeoutMs, unreadable, () => engine.compile(path, model, options))
   }
   cache.set(key, evaluate)
   if (cache.size > cacheSize) cache.delete(cache.keys().next().value!)
@@ -138,20 +137,36 @@ function withDelimitedDiv(expression: string): string {
   )
 }
 
-const sandbox = createContext({ run: undefined as unknown })
+let sandbox: Context | undefined
 const runs = new Script('run()')
 
 /** What the engine throws is the fault of the expression or of the resource, never ours: it becomes a FhirError. */
 function limited<T>(timeoutMs: number | undefined, failed: (error: unknown) => FhirError, run: () => T): T {
   try {
-    if (timeoutMs === undefined) return run()
-    sandbox['run'] = run
-    return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
+    return quietly(() => {
+      if (timeoutMs === undefined) return run()
+      sandbox ??= createContext()
+      sandbox['run'] = run
+      return runs.runInContext(sandbox, { timeout: timeoutMs }) as T
+    })
   } catch (error) {
     if (error instanceof FhirError) throw error
     if (error instanceof RangeError || (error as { code?: string }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
       throw tooCostly('the FHIRPath expression takes too long; write it simpler')
     throw failed(error)
+  }
+}
+
+/** The engine warns on the console, quoting values of the resource; a wrong number of arguments is an error to us. */
+function quietly<T>(run: () => T): T {
+  const { warn } = console
+  console.warn = (message: unknown) => {
+    if (String(message).includes('wrong arity')) throw new Error(String(message))
+  }
+  try {
+    return run()
+  } finally {
+    console.warn = warn
   }
 }
 
@@ -162,10 +177,12 @@ function unreadable(error: unknown): FhirError {
 }
 
 function unevaluable(error: unknown): FhirError {
-  const name = /^Not implemented: (\w{1,64})$/.exec((error as Error).message)?.[1]
-  return invalid(
-    name === undefined ? 'the FHIRPath expression cannot be evaluated here' : `there is no function ${name}() here`,
-  )
+  const { message } = error as Error
+  const unknown = /^Not implemented: (\w{1,64})$/.exec(message)?.[1]
+  if (unknown !== undefined) return invalid(`there is no function ${unknown}() here`)
+  const miscalled = /^(\w{1,64}) wrong arity/.exec(message)?.[1]
+  if (miscalled !== undefined) return invalid(`the function ${miscalled}() has another number of arguments`)
+  return invalid('the FHIRPath expression cannot be evaluated here')
 }
 
 const isNode = (value: unknown): value is ResourceNode =>

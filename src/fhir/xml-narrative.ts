@@ -7,10 +7,9 @@ import { type SaxesAttributeNS, SaxesParser } from 'saxes'
 import { depthMax } from './json.js'
 import { escapeXml, xhtmlNamespace } from './xml-text.js'
 
-/** Why a string cannot stand in XML as a narrative's div; undefined when it can. */
+/** Why a string cannot stand in XML as a narrative's div; undefined when it can. White space around it is no content. */
 export function divProblem(div: string): string | undefined {
-  if (!/^<div[\s>/]/.test(div)) return 'the narrative must be one <div>'
-  if (!div.endsWith('>')) return 'the narrative must end with its </div>'
+  if (!/^[ \t\r\n]*</.test(div)) return 'the narrative must be one <div>'
   if (!div.isWellFormed()) return 'half a surrogate pair is no character'
   const parser = new SaxesParser({ xmlns: true, defaultXMLVersion: '1.0', forceXMLVersion: true })
   let problem: string | undefined
@@ -19,9 +18,12 @@ export function divProblem(div: string): string | undefined {
     problem ??= message
   }
   parser.on('error', ({ message }) => note(message.replace(/^\d+:\d+: /, '').slice(0, 200)))
+  parser.on('xmldecl', () => note('a declaration is not allowed'))
   parser.on('doctype', () => note('a document type declaration is not allowed'))
+  parser.on('processinginstruction', () => note('a processing instruction is not allowed'))
   parser.on('opentag', (tag) => {
     if (++depth > depthMax) note(`more than ${depthMax} levels`)
+    if (depth === 1 && tag.local !== 'div') note('the narrative must be one <div>')
     if (tag.uri !== xhtmlNamespace || tag.prefix !== '') note(`its elements must be in the namespace ${xhtmlNamespace}`)
     if (Object.values(tag.attributes).some(hasForeignPrefix)) note('a narrative holds attributes of XHTML alone')
   })

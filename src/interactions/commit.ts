@@ -12,8 +12,8 @@ export type Unit = {
   changes: Change[]
   conditions?: Condition[]
   claims?: Claim[]
-  /** Whether finding another version of a change than expected is a race to run again, not the client's mistake. */
-  retryVersion?: (index: number) => boolean
+  /** Whether what the change expects comes from our own look: finding something else is a race to run again. */
+  retry?: (index: number) => boolean
   /** Whether the id of a change came with the body of a conditional update that matches nothing. */
   idFromBody?: (index: number) => boolean
   /** Where the change stands in the request, for the outcome. */
@@ -55,7 +55,7 @@ async function withConsequences(context: Context, changes: Change[]): Promise<Ch
 function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirError | CommitRefused {
   const { reason } = refused
   if (reason.kind === 'condition' || reason.kind === 'claim') return refused
-  if (reason.kind === 'version' && unit.retryVersion?.(reason.index)) return refused
+  if ((reason.kind === 'version' || reason.kind === 'exists') && unit.retry?.(reason.index)) return refused
   const { type, expect } = changes[reason.index]!
   const place = unit.place?.(reason.index)
   const options = { cause: refused }

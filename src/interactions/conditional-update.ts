@@ -36,7 +36,7 @@ export async function conditionalUpdate(
       const [done] = await commit(context, {
         changes: [put],
         conditions: [condition],
-        retryVersion: () => raced,
+        retry: () => raced,
         idFromBody: () => !existing && resource.id !== undefined,
       })
       return done!

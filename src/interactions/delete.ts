@@ -21,7 +21,7 @@ export async function remove(context: Context, ref: Ref, preconditions: Precondi
     if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)
     const [done] = await commit(context, {
       changes: [{ op: 'delete', ...pick(ref), ...(expect && { expect }) }],
-      retryVersion: () => raced,
+      retry: () => raced,
     })
     return done!
   })
@@ -51,7 +51,7 @@ export async function conditionalDelete(
     return commit(context, {
       changes: found.map(({ id }) => ({ op: 'delete', type, id, ...(expect && { expect }) })),
       conditions: [condition],
-      retryVersion: () => raced,
+      retry: () => raced,
     })
   })
 }

@@ -39,5 +39,6 @@ export async function expectation(
     throw stale(`If-Match does not name the current version of this ${ref.type}; read it again before changing it`)
   if (noneMatch === '*' ? there : noneMatch && version !== undefined && noneMatch.includes(version))
     throw stale(`If-None-Match names the current version of this ${ref.type}; there is nothing to change`)
-  return { expect: version === undefined ? { exists: false } : { version }, raced: true }
+  // What is out of reach stays out of reach: to look again would not help.
+  return version === undefined ? { expect: { exists: false }, raced: !limited } : { expect: { version }, raced: true }
 }

@@ -247,7 +247,8 @@ function* draftsOf(identified: readonly Identified[]): Generator<Draft> {
 function refuseOverlaps(identified: readonly Identified[]): Set<string> {
   const changed = new Map<string, number>()
   for (const each of identified) {
-    if (each.action.op === 'none') continue
+    // What a conditional create finds is left as it is; a delete of nothing still names its resource.
+    if (each.action.op === 'none' && each.entry.target.kind !== 'instance') continue
     const other = changed.get(addressOf(each))
     if (other !== undefined)
       throw atEntry(

@@ -6,6 +6,7 @@
 import { reach } from '../access/index.js'
 import {
   FhirError,
+  invalid,
   isResourceType,
   localReference,
   multipleMatches,
@@ -58,10 +59,13 @@ export class LinkTable {
         reference: (text) => {
           if (isConditional(text)) {
             if (!searches.has(text)) searches.set(text, entry)
-          } else if (text.includes('/_history/')) {
-            const target = table.target(text.slice(0, text.indexOf('/_history/')), root)
-            if (target) versioned.add(target)
+            return text
           }
+          const base = unversioned(text)
+          if (base === text && !text.startsWith('urn:')) return text
+          const target = table.target(base, root)
+          if (target && base !== text) versioned.add(target)
+          if (!target && text.startsWith('urn:') && context.settings.integrity) throw leadsNowhere(entry)
           return text
         },
       })
@@ -101,11 +105,12 @@ export class LinkTable {
   private reference(text: string, root: string | undefined): string {
     const search = this.bySearch.get(text)
     if (search !== undefined) return search
-    const history = text.indexOf('/_history/')
-    const target = this.target(history < 0 ? text : text.slice(0, history), root)
+    const base = unversioned(text)
+    const target = this.target(base, root)
     if (!target) return text
-    if (history < 0) return addressOf(target)
-    return `${addressOf(target)}/_history/${this.versions.get(target) ?? text.slice(history + '/_history/'.length)}`
+    if (base === text) return addressOf(target)
+    const version = this.versions.get(target)
+    return addressOf(target) + (version === undefined ? text.slice(base.length) : `/_history/${version}`)
   }
 
   /** The entry a reference means: by its fullUrl, or by type and id at the base of the entry that refers. */
@@ -173,5 +178,15 @@ async function referred({ selections, drafts, changed }: Identities, text: strin
     throw notOne(`a reference by search matches no ${type}; create it first, or in this transaction`)
   return { type, id }
 }
+
+/** A reference without `/_history/…`. */
+function unversioned(text: string): string {
+  const history = text.indexOf('/_history/')
+  return history < 0 ? text : text.slice(0, history)
+}
+
+/** A urn is no address: what it does not name in the transaction, nobody will ever find. */
+const leadsNowhere = ({ index }: Entry) =>
+  atEntry(invalid('a urn: reference is the fullUrl of no entry; add the entry, or refer to it by Type/id'), index)
 
 const notOne = (diagnostics: string) => new FhirError(400, [{ severity: 'error', code: 'not-found', diagnostics }])

@@ -10,7 +10,8 @@ beforeAll(async () => {
 })
 afterAll(() => context.close())
 
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+/** The same in every run, so that a change is judged by what it changes; SEED=n looks elsewhere. */
+const seed = Number(process.env['SEED'] ?? 1)
 
 /** A small generator (mulberry32), so that a failure can be repeated by its seed. */
 function generator(from: number): () => number {

@@ -25,7 +25,7 @@ export async function once<T>(
   repeat: (answer: unknown) => Promise<T>,
 ): Promise<T> {
   if (key === undefined) return perform(() => [])
-  if (key.length < 1 || key.length > 255) throw invalid('an Idempotency-Key has 1 to 255 characters')
+  if (key.length < 1 || key.length > 512) throw invalid('an Idempotency-Key has 1 to 500 characters')
   const fingerprint = hash(content())
   try {
     return await perform((answer) => [

@@ -73,7 +73,7 @@ async function patchNow(
   const [done] = await commit(context, {
     changes: [put],
     conditions,
-    retryVersion: () => preconditions.ifMatch === undefined,
+    retry: () => preconditions.ifMatch === undefined,
   })
   return done!
 }

@@ -37,7 +37,8 @@ here(
       console.log(
         `3,419 entries in ${Math.round(took)} ms (${Math.round(3_419_000 / took)}/s), longest delay ${Math.round(max)} ms`,
       )
-      expect(max).toBeLessThan(100)
+      // About 30 ms by itself; the bar is what a machine that runs all tests at once still keeps.
+      expect(max).toBeLessThan(250)
     } finally {
       await context.close()
     }

@@ -208,15 +208,21 @@ describe('links inside a transaction', () => {
     await update(context, { type: 'Patient', id: 'p' }, patient({ id: 'p' }))
     const answer = await transact([
       post(observation('Patient/p'), 'http://source.test/fhir/Observation/1'),
-      post(observation(urn(9))),
       post(observation('http://other.test/fhir/Patient/1')),
     ])
     const references = await Promise.all(answer.entries.map(({ location }) => contentAt(location)))
     expect(references.map(({ subject }) => subject)).toEqual([
       { reference: 'Patient/p' },
-      { reference: urn(9) },
       { reference: 'http://other.test/fhir/Patient/1' },
     ])
+  })
+
+  test('to a urn that no entry has fail the transaction, unless integrity is off', async () => {
+    const { status, issues } = await failureOf(transact([post(patient()), post(observation(urn(9)))]))
+    expect([status, issues[0]!.expression]).toEqual([400, ['Bundle.entry[1]']])
+    context.settings.integrity = false
+    const answer = await transact([post(observation(urn(9)))])
+    expect(await contentAt(answer.entries[0]!.location)).toMatchObject({ subject: { reference: urn(9) } })
   })
 
   test('of an update map the fullUrl to our own address', async () => {
@@ -394,6 +400,7 @@ describe('claims on the same resource', () => {
   const criteria = { ifNoneExist: 'identifier=urn:mrn|1' }
   test.each<[string, () => Json[]]>([
     ['two updates', () => [put(patient({ id: 'p' })), put(patient({ id: 'p', active: true }))]],
+    ['a create by update and a delete', () => [put(patient({ id: 'new' })), del('Patient/new')]],
     ['an update and a delete', () => [put(patient({ id: 'p' })), del('Patient/p')]],
     [
       'a conditional and a plain update',

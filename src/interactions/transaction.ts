@@ -147,7 +147,7 @@ async function attempt(context: Context, entries: readonly Entry[], claims: Clai
     changes,
     conditions: identities.selections.conditions,
     claims,
-    retryVersion: (index) => links.expectationOf(makers[index]!).raced,
+    retry: (index) => links.expectationOf(makers[index]!).raced,
     idFromBody: (index) => {
       const { action } = makers[index]!
       return action.op === 'put' && action.idFromBody

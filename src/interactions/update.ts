@@ -24,7 +24,7 @@ export async function update(
     const { expect, raced } = await expectation(context, 'update', ref, preconditions)
     const [done] = await commit(context, {
       changes: [{ ...put, ...(expect && { expect }) }],
-      retryVersion: () => raced,
+      retry: () => raced,
     })
     return done!
   })

@@ -1,3 +1,3 @@
 export { type MongoOptions, openMongo } from './mongo/index.js'
-export { openSqlite, type SqliteOptions } from './sqlite/index.js'
+export { backupSqlite, openSqlite, type SqliteOptions } from './sqlite/index.js'
 export * from './store.js'

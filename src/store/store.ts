@@ -86,6 +86,11 @@ export class StoreLimit extends Error {
 /** The database did not answer in time or not at all: nothing is known to be wrong with what was asked; try again. */
 export class StoreUnavailable extends Error {}
 
+/** The store cannot be opened or copied, with a sentence for who operates the server. */
+export class StoreUnusable extends Error {
+  override name = 'StoreUnusable'
+}
+
 export type Match = { stored: Stored; mode: 'match' | 'include' }
 
 /** `next` is there when more follow; `total` when the query asked for it. Includes belong to this page's matches. */

@@ -5,8 +5,11 @@
  */
 import { isObject, type Json, type JsonObject, parseReference } from '../fhir/index.js'
 
-/** Where an invariant is asked: %resource, %rootResource that contains it, and the Bundle that holds that. */
-export type Scope = { resource: JsonObject; rootResource: JsonObject; bundle?: JsonObject }
+/**
+ * Where an invariant is asked: %resource, %rootResource that contains it, and the Bundle that holds that. `large` if
+ * one expression could take so long on the whole that others would wait.
+ */
+export type Scope = { resource: JsonObject; rootResource: JsonObject; bundle?: JsonObject; large: boolean }
 
 type Broken = { reason: string; instead: string | ((element: Json, scope: Scope) => boolean) }
 

@@ -421,3 +421,10 @@ test('what an expression cannot be evaluated on is told, not thrown', () => {
   const twice = invariantIssues({ resourceType: 'ValueSet', name: ['A', 'B'] })
   expect(twice.map(({ severity, code }) => `${severity} ${code}`)).toContain('information incomplete')
 })
+
+test('one expression never takes long on a large resource', () => {
+  const concept = Array.from({ length: 200_000 }, (_, i) => ({ code: `c${i}` }))
+  const issues = invariantIssues({ resourceType: 'CodeSystem', status: 'draft', content: 'complete', concept })
+  expect(issues.filter(({ severity }) => severity === 'error')).toEqual([])
+  expect(issues.map(({ diagnostics }) => diagnostics)).toContain('the invariant csd-1 could not be evaluated here')
+})

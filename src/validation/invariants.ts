@@ -8,6 +8,7 @@
  * that what they look at may be absent. Invariants that structure.ts decides already are not asked again.
  */
 import {
+  clientTimeoutMs,
   compileFhirPath,
   type FhirPath,
   type Invariant,
@@ -35,7 +36,7 @@ export function* checkInvariants(resource: Json, findings: Findings): Generator<
   if (!isObject(resource)) return
   const root = withoutDecimals(resource) as JsonObject
   findings.enter(String(root['resourceType']))
-  yield* new Invariants(findings).resource({ resource: root, rootResource: root })
+  yield* new Invariants(findings).resource({ resource: root, rootResource: root, large: isLarge(root) })
   findings.leave()
 }
 
@@ -89,13 +90,25 @@ class Invariants {
   }
 }
 
-function inner(element: string, resource: JsonObject, { rootResource, bundle }: Scope): Scope {
-  if (element === 'contained') return { resource, rootResource, ...(bundle && { bundle }) }
-  return {
-    resource,
-    rootResource: resource,
-    ...(rootResource['resourceType'] === 'Bundle' && { bundle: rootResource }),
+function inner(element: string, resource: JsonObject, scope: Scope): Scope {
+  if (element === 'contained') return { ...scope, resource }
+  const { rootResource, large } = scope
+  const bundle = rootResource['resourceType'] === 'Bundle' ? { bundle: rootResource } : {}
+  return { resource, rootResource: resource, large, ...bundle }
+}
+
+/** Of this many values on, a single expression may take a quarter of a second. */
+const largeFrom = 20_000
+
+function isLarge(resource: JsonObject): boolean {
+  let values = 0
+  const count = (value: Json): boolean => {
+    if (++values >= largeFrom) return true
+    if (Array.isArray(value)) return value.some(count)
+    if (isObject(value)) for (const key in value) if (count(value[key]!)) return true
+    return false
   }
+  return count(resource)
 }
 
 const undecided = Symbol('undecided')
@@ -149,12 +162,17 @@ function compiled(invariants: Invariant[], base: string): Rule[] {
     })
 }
 
-/** Compiled when first asked for: most types are never met. */
+/**
+ * Compiled when first asked for: most types are never met. The time limit, which costs more than most expressions,
+ * is for large resources only; what exceeds it is told as not evaluated.
+ */
 function expressionTest(base: string, expression: string, whenEmpty: boolean): Rule['test'] {
-  let evaluate: FhirPath | undefined
-  return (element, { resource, rootResource }) => {
-    evaluate ??= compileFhirPath(expression, { base })
-    const result = evaluate(element, { resource, rootResource })
+  let unlimited: FhirPath | undefined
+  let limited: FhirPath | undefined
+  return (element, { resource, rootResource, large }) => {
+    if (large) limited ??= compileFhirPath(expression, { base, timeoutMs: clientTimeoutMs })
+    else unlimited ??= compileFhirPath(expression, { base })
+    const result = (large ? limited : unlimited)!(element, { resource, rootResource })
     return result.length === 1 ? result[0] : whenEmpty
   }
 }

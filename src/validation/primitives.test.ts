@@ -97,7 +97,7 @@ test('long values that are almost valid take no longer than their length', () =>
     ['dateTime', `2015-02-07T13:28:17.${'1'.repeat(1_000_000)}`],
   ] as const)
     expect(primitive(type)!.problem(text)).toBeDefined()
-  expect(performance.now() - start).toBeLessThan(2000)
+  expect(performance.now() - start).toBeLessThan(5000)
 })
 
 test('names of Object.prototype are no types', () => expect(primitive('constructor')).toBeUndefined())

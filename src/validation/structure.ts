@@ -316,13 +316,15 @@ class Structure {
 
 const severalTypes = '*'
 
+const typeNameOf = ({ resourceType }: JsonObject): string => (typeof resourceType === 'string' ? resourceType : '')
+
 /** The contained resources by id; an id that is there twice is marked by no type. */
 function containedIn({ contained }: JsonObject): Map<string, string> {
   const found = new Map<string, string>()
   if (Array.isArray(contained))
     for (const each of contained)
       if (isObject(each) && typeof each['id'] === 'string')
-        found.set(each['id'], found.has(each['id']) ? severalTypes : String(each['resourceType']))
+        found.set(each['id'], found.has(each['id']) ? severalTypes : typeNameOf(each))
   return found
 }
 

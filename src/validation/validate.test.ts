@@ -23,15 +23,21 @@ test('invariants are not asked of a broken structure', async () => {
   expect(issues.map(({ code }) => code)).toEqual(['structure'])
 })
 
-test('a long check lets others go first, and ends at a hundred issues', async () => {
-  const entry = Array.from({ length: 3000 }, () => ({
-    resource: { ...patient, name: [{ period: { start: '2020' } }] },
-  }))
+test('a long check lets others go first', async () => {
   let turns = 0
   const timer = setInterval(() => turns++, 1)
-  expect(await validate({ resourceType: 'Bundle', type: 'collection', entry })).toEqual([])
-  clearInterval(timer)
+  try {
+    expect(await validate(bundleOf(1000, { name: [{ period: { start: '2020' } }] }))).toEqual([])
+  } finally {
+    clearInterval(timer)
+  }
   expect(turns).toBeGreaterThan(3)
-  const bad = entry.map(() => ({ resource: { ...patient, contact: [{ gender: 'male' }] } }))
-  expect(await validate({ resourceType: 'Bundle', type: 'collection', entry: bad })).toHaveLength(issuesMax)
 })
+
+test('a check ends at a hundred issues', async () =>
+  expect(await validate(bundleOf(200, { contact: [{ gender: 'male' }] }))).toHaveLength(issuesMax))
+
+function bundleOf(count: number, more: JsonObject): JsonObject {
+  const entry = Array.from({ length: count }, () => ({ resource: { ...patient, ...more } }))
+  return { resourceType: 'Bundle', type: 'collection', entry }
+}

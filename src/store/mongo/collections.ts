@@ -4,6 +4,7 @@
  * https://www.mongodb.com/docs/manual/core/transactions-operations/#restricted-operations
  */
 import type { ClientSession, Db, IndexDescription } from 'mongodb'
+import { StoreUnusable } from '../store.js'
 import { codeOf } from './failures.js'
 import { root } from './lanes.js'
 import { commitsCollection } from './marks.js'
@@ -80,7 +81,7 @@ export class Collections {
       await this.db.collection(name).createIndexes(indexes)
     } catch (error) {
       if (codeOf(error) === 85 || codeOf(error) === 86)
-        throw new Error(
+        throw new StoreUnusable(
           `The collection ${name} has an index of the same name or keys as one of ours, but not the same; drop it and start again`,
           { cause: error },
         )

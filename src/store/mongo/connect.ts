@@ -4,11 +4,9 @@
  * https://www.mongodb.com/docs/manual/reference/command/hello/
  */
 import { type Db, MongoClient } from 'mongodb'
+import { StoreUnusable } from '../store.js'
 import { layout } from './collections.js'
 import { codeOf, sentenceOf } from './failures.js'
-
-/** The database cannot be used as it is; the message says what to do. */
-export class MongoRefused extends Error {}
 
 const versionMin = 6
 const skewMaxMs = 10_000
@@ -25,8 +23,8 @@ export async function connect(url: string, timeLimitMs: number): Promise<{ clien
     return { client, db }
   } catch (error) {
     await client.close().catch(() => undefined)
-    if (error instanceof MongoRefused) throw error
-    throw new MongoRefused(`MongoDB cannot be used: ${sentenceOf(error)}`, { cause: error })
+    if (error instanceof StoreUnusable) throw error
+    throw new StoreUnusable(`MongoDB cannot be used: ${sentenceOf(error)}`, { cause: error })
   }
 }
 
@@ -45,7 +43,7 @@ function newClient(url: string, timeLimitMs: number): MongoClient {
       ignoreUndefined: true,
     })
   } catch (cause) {
-    throw new MongoRefused('STORE is not a MongoDB address the driver understands', { cause })
+    throw new StoreUnusable('STORE is not a MongoDB address the driver understands', { cause })
   }
 }
 
@@ -60,16 +58,16 @@ async function checkServer(db: Db): Promise<void> {
   const hello = await db.command({ hello: 1 })
   const after = Date.now()
   if (!hello['setName'] && hello['msg'] !== 'isdbgrid')
-    throw new MongoRefused(
+    throw new StoreUnusable(
       'MongoDB runs standalone, and transactions need a replica set: start mongod with --replSet rs0 and run rs.initiate() once; one member is enough',
     )
   const { version } = await db.command({ buildInfo: 1 })
   if (Number.parseInt(String(version), 10) < versionMin)
-    throw new MongoRefused(`MongoDB is of version ${version}; the store needs ${versionMin}.0 or later`)
+    throw new StoreUnusable(`MongoDB is of version ${version}; the store needs ${versionMin}.0 or later`)
   const time = hello['localTime']
   const skew = time instanceof Date ? Math.max(before - time.getTime(), time.getTime() - after, 0) : 0
   if (skew > skewMaxMs)
-    throw new MongoRefused(
+    throw new StoreUnusable(
       `The clocks of MongoDB and of this machine differ by ${Math.round(skew / 1000)} seconds; let both follow a time server`,
     )
 }
@@ -79,13 +77,13 @@ async function checkContents(db: Db): Promise<void> {
   const about = db.collection<{ _id: string; layout: number }>('about')
   const found = await about.findOne({ _id: 'store' })
   if (found && found.layout > layout)
-    throw new MongoRefused(
+    throw new StoreUnusable(
       `The database "${db.databaseName}" was written by a newer version of the server (layout ${found.layout}, this one knows ${layout}); start that version`,
     )
   if (!found) {
     const others = await db.listCollections({ name: { $nin: ['about'] } }, { nameOnly: true }).toArray()
     if (others.some(({ name }) => !name.startsWith('system.')))
-      throw new MongoRefused(
+      throw new StoreUnusable(
         `The database "${db.databaseName}" holds collections of somebody else; name an empty one in STORE, such as mongodb://host/${databaseDefault}`,
       )
   }
@@ -93,7 +91,7 @@ async function checkContents(db: Db): Promise<void> {
     await about.updateOne({ _id: 'store' }, { $set: { layout } }, { upsert: true })
   } catch (error) {
     if (codeOf(error) !== 13) throw error
-    throw new MongoRefused(
+    throw new StoreUnusable(
       `The user of STORE may not write to the database "${db.databaseName}"; give it the role readWrite there`,
       { cause: error },
     )

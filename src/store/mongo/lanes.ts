@@ -11,6 +11,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { AnyBulkWriteOperation, Db, Document, MongoClient } from 'mongodb'
+import { StoreUnusable } from '../store.js'
 import { isDuplicate } from './failures.js'
 import { commitsCollection } from './marks.js'
 import { lanesMax } from './places.js'
@@ -65,7 +66,7 @@ export class Lanes {
         )
         const own = held.find(({ holder }) => holder === this.holder)?.lane
         const lane = own ?? Array.from({ length: lanesMax }, (_, i) => i).find((each) => !busy.has(each))
-        if (lane === undefined) throw new Error(`More than ${lanesMax} processes write to this database`)
+        if (lane === undefined) throw new StoreUnusable(`More than ${lanesMax} processes write to this database`)
         const until = new Date(now + leaseMs)
         await this.commits.bulkWrite(
           [

@@ -5,7 +5,7 @@
  */
 import type { Db, MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import type { Maintenance, Stored } from '../store.js'
+import { type Maintenance, type Stored, StoreUnusable } from '../store.js'
 import { check } from './check.js'
 import type { Collections } from './collections.js'
 import { type CurrentDocument, searchable } from './document.js'
@@ -51,7 +51,7 @@ export function maintenance({ client, db, reader, collections, timeLimitMs }: Pa
       ),
     check: (entries) => translating(() => check(db, reader, collections, entries)),
     backup: async () => {
-      throw new Error(
+      throw new StoreUnusable(
         'A MongoDB database is backed up by its own tools: mongodump --oplog, or snapshots of its volumes; docs/operating.md says how',
       )
     },

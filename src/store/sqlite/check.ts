@@ -66,7 +66,7 @@ async function checkIndexes(
     const rows = db.rows<[...VersionRow, sid: number, data: Buffer | null]>(
       sql`SELECT ${byRid}, r.sid, e.data
           FROM resource r CROSS JOIN version v ON v.seq = r.seq LEFT JOIN entry e ON e.rid = r.rid
-          WHERE r.rid > ${after} AND r.live = 1 ORDER BY r.rid LIMIT ${chunk}`,
+          WHERE r.rid > ${after} AND r.live = 1 ORDER BY r.rid LIMIT ${chunk} + 0`,
     )
     for (const [rid, tid, id, version, updated, method, body, sid, data] of rows) {
       const type = dictionary.typeOf(tid)

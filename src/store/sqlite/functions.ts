@@ -6,6 +6,7 @@
  * A question that cannot be said in SQL is a closure with a number; the statement is given the number.
  */
 import type Database from 'better-sqlite3'
+import { distanceKm } from '../../search/index.js'
 import { cut } from './cut.js'
 
 export type Question = (data: Buffer) => number | string | null
@@ -34,18 +35,10 @@ export class Questions {
     )
     db.function('cut', { deterministic: true }, (text: unknown) => (typeof text === 'string' ? cut(text) : null))
     db.function('distance', { deterministic: true }, (lat1: unknown, lon1: unknown, lat2: unknown, lon2: unknown) =>
-      kilometres(Number(lat1), Number(lon1), Number(lat2), Number(lon2)),
+      distanceKm(
+        { latitude: Number(lat1), longitude: Number(lon1) },
+        { latitude: Number(lat2), longitude: Number(lon2) },
+      ),
     )
   }
-}
-
-const radius = 6371
-
-/** The great-circle distance on a sphere of the Earth's mean radius (haversine). */
-export function kilometres(lat1: number, lon1: number, lat2: number, lon2: number): number {
-  const rad = Math.PI / 180
-  const sinLat = Math.sin(((lat2 - lat1) * rad) / 2)
-  const sinLon = Math.sin(((lon2 - lon1) * rad) / 2)
-  const a = sinLat * sinLat + Math.cos(lat1 * rad) * Math.cos(lat2 * rad) * sinLon * sinLon
-  return 2 * radius * Math.asin(Math.min(1, Math.sqrt(a)))
 }

@@ -15,14 +15,18 @@ import type { Lookup } from './lookup.js'
 import { Plan, type Scope } from './plan.js'
 import { all, raw, type Sql, sql } from './sql.js'
 import { bySeq, storedOf, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export class History {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
+    private readonly tuning: Tuning,
   ) {}
 
   read({ type, id }: Ref, reach: Reach, version: number | undefined): Stored | undefined {
+    // Most reads are of the current version by somebody who may see the type.
+    if (version === undefined && reach.of(type).op === 'everything') return this.current(type, id)
     return this.planned(reach, (plan) => {
       const scope = plan.scope(type)
       if (!scope) return undefined
@@ -40,6 +44,15 @@ export class History {
     })
   }
 
+  private current(type: string, id: string): Stored | undefined {
+    const tid = this.lookup.dictionary.tidOf(type)
+    if (tid === undefined) return undefined
+    const row = this.lookup.db.row<VersionRow>(
+      sql`SELECT ${bySeq} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.tid = ${tid} AND r.id = ${id}`,
+    )
+    return row && this.stored(row)
+  }
+
   find(query: HistoryQuery, reach: Reach): Found {
     return this.planned(reach, (plan) => {
       const scopes = query.type === undefined ? this.lookup.dictionary.allTypes() : [query.type]
@@ -50,7 +63,7 @@ export class History {
       const rows = parts
         .flatMap((part) =>
           this.lookup.db.rows<VersionRow>(
-            sql`SELECT ${bySeq} ${part.from} AND ${this.before(query)} ORDER BY ${part.order} LIMIT ${query.count + 1}`,
+            sql`SELECT ${bySeq} ${part.from} AND ${this.before(query)} ORDER BY ${part.order} LIMIT ${query.count + 1} + 0`,
           ),
         )
         .sort((a, b) => b[0] - a[0])
@@ -67,7 +80,7 @@ export class History {
   changes(after: number, limit: number): Visible[] {
     return this.lookup.db
       .rows<VersionRow>(
-        sql`SELECT ${bySeq} FROM version v CROSS JOIN resource r ON r.rid = v.rid WHERE v.seq > ${after} ORDER BY v.seq LIMIT ${limit}`,
+        sql`SELECT ${bySeq} FROM version v CROSS JOIN resource r ON r.rid = v.rid WHERE v.seq > ${after} ORDER BY v.seq LIMIT ${limit} + 0`,
       )
       .map((row) => ({ sequence: row[0], stored: this.stored(row) }))
   }
@@ -122,7 +135,7 @@ export class History {
   private planned<T>(reach: Reach, work: (plan: Plan) => T): T {
     const { mark } = this.questions
     try {
-      return work(new Plan(this.lookup, reach, this.questions))
+      return work(new Plan(this.lookup, reach, this.questions, this.tuning))
     } finally {
       this.questions.release(mark)
     }

@@ -98,7 +98,7 @@ export class Includes {
         sql`SELECT DISTINCT f.rid, ${scope.tid} AS tid FROM json_each(${JSON.stringify(rids)}) j
             CROSS JOIN json_each(${JSON.stringify(pids)}) p
             CROSS JOIN reference f ON f.target = j.value AND f.pid = p.value
-            WHERE ${this.plan.holds(scope, everything, sql`f.rid`)} ORDER BY f.rid LIMIT ${this.includesMax + 1}`,
+            WHERE ${this.plan.holds(scope, everything, sql`f.rid`)} ORDER BY f.rid LIMIT ${this.includesMax + 1} + 0`,
       )
     })
   }

@@ -1,1 +1,2 @@
+export { backupSqlite } from './backup.js'
 export { openSqlite, type SqliteOptions } from './open.js'

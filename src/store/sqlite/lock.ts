@@ -7,6 +7,7 @@
  * it ended.
  */
 import Database from 'better-sqlite3'
+import { StoreUnusable } from '../store.js'
 
 /** @returns what releases it. */
 export function lock(path: string): () => void {
@@ -16,8 +17,8 @@ export function lock(path: string): () => void {
     db.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     db.close()
-    throw new Error(
-      `${path} is in use by another process: stop it first, or send the request to it (a server that runs makes backups and reindexes itself)`,
+    throw new StoreUnusable(
+      `${path} is in use by another process: stop it first (a backup can be made while it runs)`,
       { cause: error },
     )
   }

@@ -33,6 +33,6 @@ export class Lookup {
 
   /** At most `cap` rows of a statement are counted. */
   count(from: Sql, cap: number): number {
-    return this.db.value<number>(sql`SELECT count(*) FROM (SELECT 1 ${from} LIMIT ${cap})`)!
+    return this.db.value<number>(sql`SELECT count(*) FROM (SELECT 1 ${from} LIMIT ${cap} + 0)`)!
   }
 }

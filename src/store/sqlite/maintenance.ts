@@ -75,7 +75,7 @@ function* reindexed(
   const tid = dictionary.tidOf(type)
   if (tid === undefined) return undefined
   const rids = db.column<number>(
-    sql`SELECT rid FROM resource INDEXED BY resource_live WHERE tid = ${tid} AND live = 1 AND rid > ${after} ORDER BY rid LIMIT ${limit}`,
+    sql`SELECT rid FROM resource INDEXED BY resource_live WHERE tid = ${tid} AND live = 1 AND rid > ${after} ORDER BY rid LIMIT ${limit} + 0`,
   )
   for (const rid of rids) {
     const row = db.row<VersionRow>(

@@ -19,18 +19,21 @@ import { Pump } from './pump.js'
 import { migrate } from './schema.js'
 import { Search } from './search.js'
 import { secrets } from './secrets.js'
+import { type Tuning, tuning } from './tuning.js'
 import { Writer } from './writer.js'
 
 export type SqliteOptions = {
   clock?: () => number
   /** Most resources one page may include. */
   includesMax?: number
+  tuning?: Partial<Tuning>
   /** How connections are made; tests give one that fails when told to. */
   connect?: Connect
 }
 
 export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Store> {
   const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect } = options
+  const tuned = { ...tuning, ...options.tuning }
   mkdirSync(dirname(path), { recursive: true })
   const unlock = lock(path)
   const open: Connection[] = []
@@ -47,11 +50,11 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     for (const { db } of open) questions.register(db)
     const dictionary = new Dictionary(writer)
     const lookup = new Lookup(reader, dictionary)
-    const search = new Search(lookup, questions, includesMax)
-    const deciding = new Search(new Lookup(writer, dictionary), questions, includesMax)
+    const search = new Search(lookup, questions, includesMax, tuned)
+    const deciding = new Search(new Lookup(writer, dictionary), questions, includesMax, tuned)
     const writing = new Writer(writer, dictionary, (condition, limit) => deciding.ids(condition, limit), clock)
     const pump = new Pump(writer, writing)
-    const history = new History(lookup, questions)
+    const history = new History(lookup, questions, tuned)
     return {
       read: async (ref, reach, version) => history.read(ref, reach, version),
       search: async (query, reach) => search.find(query, reach),

@@ -11,34 +11,38 @@ import { cut } from './cut.js'
 import type { Param } from './dictionary.js'
 import type { Questions } from './functions.js'
 import type { Lookup } from './lookup.js'
-import { after, type Plan, type Scope, type Source } from './plan.js'
+import { after, type Plan, restricted, type Scope, type Source } from './plan.js'
 import { intervalKey, targetsOf, termsOf } from './posted.js'
 import { widthOfSeries } from './series.js'
 import { all, join, raw, type Sql, sql } from './sql.js'
+import { byRid, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export type Key = string | number | null
-export type Place = { rid: number; keys: Key[] }
+/** A resource in its place; `row` where it was read along. */
+export type Place = { rid: number; keys: Key[]; row?: VersionRow }
 
-type Asked = { scope: Scope; where: Expression; sort: readonly Sort[]; after: Position | undefined; count: number }
-
-/** From so many candidates on, an index in the order asked for is read instead of sorting them. */
-const sortedMax = 1000
-/** From so many on, every resource of the type is looked at in order instead. */
-const collectedMax = 10_000
-/** A patient with fewer resources of the type has them sorted. */
-const timelineMin = 32
+type Asked = {
+  scope: Scope
+  where: Expression
+  sort: readonly Sort[]
+  after: Position | undefined
+  count: number
+  bodies: boolean
+}
 
 export class Order {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
     private readonly plan: Plan,
+    private readonly tuning: Tuning,
   ) {}
 
   page(asked: Asked): Place[] {
     const source = this.plan.find(asked.scope, asked.where)
     if (!source) return []
-    return asked.sort.length ? this.sorted(asked, source) : this.created(asked, source)
+    return asked.sort.length ? this.sorted(asked, source) : this.created(asked, this.collected(asked, source))
   }
 
   count(scope: Scope, where: Expression): number {
@@ -52,21 +56,24 @@ export class Order {
   }
 
   /** In the order of creation. */
-  private created({ scope, where, after, count }: Asked, source: Source): Place[] {
+  private created({ after, count, bodies }: Asked, source: Source): Place[] {
     const last = Number(after?.at(-1) ?? 0)
-    const parts = source.ordered ? [source] : (source.parts ?? [this.collected(scope, where, source)])
+    const parts = source.ordered ? [source] : (source.parts ?? [source])
+    const select = (part: Source) =>
+      sql`SELECT ${raw(part.ordered ? '' : 'DISTINCT ')}${part.rid} AS rid ${part.from} AND ${part.rid} > ${last} ORDER BY 1 LIMIT ${count} + 0`
+    const only = parts.length === 1 ? parts[0] : undefined
+    if (only && bodies) return this.read(select(only), false)
     const found = parts.map((part) =>
-      this.lookup.db
-        .column<number>(
-          sql`SELECT ${raw(part.ordered ? '' : 'DISTINCT')} ${part.rid} AS rid ${part.from} AND ${part.rid} > ${last} ORDER BY 1 LIMIT ${count}`,
-        )
-        .map((rid): Place => ({ rid, keys: [] })),
+      this.lookup.db.column<number>(select(part)).map((rid): Place => ({ rid, keys: [] })),
     )
-    return found.length === 1 ? found[0]! : merge(found, [], count)
+    return only ? found[0]! : merge(found, [], count)
   }
 
-  private collected(scope: Scope, where: Expression, source: Source): Source {
-    return source.size(collectedMax) < collectedMax ? source : this.plan.scan(scope, where)
+  /** Of very many in no order, only the first are wanted: going through the type in order finds them soon. */
+  private collected({ scope, where }: Asked, source: Source): Source {
+    const { scannedMin } = this.tuning
+    if (source.ordered || source.parts) return source
+    return source.size(scannedMin) < scannedMin ? source : this.plan.scan(scope, where)
   }
 
   private sorted(asked: Asked, source: Source): Place[] {
@@ -89,7 +96,7 @@ export class Order {
           ORDER BY ${join(
             columns.map((column, i) => sql`${column} IS NULL, ${column} ${raw(sort[i]!.descending ? 'DESC' : 'ASC')}`),
             ', ',
-          )}, rid LIMIT ${count}`,
+          )}, rid LIMIT ${count} + 0`,
     )
     return rows.map(([rid, ...keys]) => ({ rid, keys }))
   }
@@ -100,7 +107,7 @@ export class Order {
     const cases = columns.map((column, i) => {
       const key = after[i]!
       const equal = columns.slice(0, i).map((before, j) => sql`${before} IS ${after[j]!}`)
-      if (key === null) return raw('0')
+      if (key === null) return raw('(1 = 0)')
       const further = sort[i]!.descending
         ? sql`(${column} < ${key} OR ${column} IS NULL)`
         : sql`(${column} > ${key} OR ${column} IS NULL)`
@@ -142,6 +149,7 @@ export class Order {
   /** An index that has the order asked for, if reading it is better than sorting what the source finds. */
   private stream(asked: Asked, source: Source): Stream | undefined {
     const { scope, sort } = asked
+    const { sortedMin, timelineMin } = this.tuning
     const [first] = sort
     if (!first) return undefined
     const params = this.lookup.dictionary.paramsOf(scope.tid, first.param)
@@ -150,7 +158,7 @@ export class Order {
       const target = this.plan.timelineTarget(scope, asked.where, only)
       if (target !== undefined && source.size(timelineMin) >= timelineMin) return this.timeline(asked, only, target)
     }
-    if (source.size(sortedMax) < sortedMax) return undefined
+    if (source.size(sortedMin) < sortedMin) return undefined
     if (only && isText(only)) return { next: (after, count) => this.groups(asked, only, after, count), param: only }
     if (sort.length > 1) return undefined
     if (first.param === '_id' || first.param === '_lastUpdated') return this.ofColumn(asked, first)
@@ -168,19 +176,12 @@ export class Order {
       after: after && after[0] === null ? after.slice(1) : undefined,
       count: count - found.length,
     }
-    const source = this.plan.find(scope, where)!
-    const a = source.rid
-    const keyless = this.lookup.terms(sql`pid = ${param.pid} AND value IS NULL LIMIT 1`).length
-      ? sql`${this.key(scope, sort[0]!, a)} IS NULL`
-      : this.plan.missing(scope, sort[0]!.param, a)
-    const none: Source = {
-      from: sql`${source.from} AND ${keyless}`,
-      rid: a,
-      ordered: source.ordered,
-      size: source.size,
-    }
+    const codeless = this.lookup.terms(sql`pid = ${param.pid} AND value IS NULL LIMIT 1`).length > 0
+    const none = restricted(this.collected(asked, this.plan.find(scope, where)!), (rid) =>
+      codeless ? sql`${this.key(scope, sort[0]!, rid)} IS NULL` : this.plan.missing(scope, sort[0]!.param, rid),
+    )
     const last = rest.sort.length ? this.ranked(rest, none) : this.created(rest, none)
-    return [...found, ...last.map(({ rid, keys }) => ({ rid, keys: [null, ...keys] }))]
+    return [...found, ...last.map((place) => ({ ...place, keys: [null, ...place.keys] }))]
   }
 
   private tests({ scope, where }: Asked, rid: Sql): Sql {
@@ -192,9 +193,12 @@ export class Order {
     return {
       param,
       next: (after, count) =>
-        this.rows(sql`SELECT a.rid AS rid, a.at AS k FROM timeline a
+        this.placed(
+          asked,
+          sql`SELECT a.rid AS rid, a.at AS k FROM timeline a
           WHERE a.target = ${target} AND a.pid = ${param.pid} AND ${below(sql`a.at`, sql`a.rid`, after)}
-            AND ${this.tests(asked, sql`a.rid`)} ORDER BY a.at DESC, a.rid LIMIT ${count}`),
+            AND ${this.tests(asked, sql`a.rid`)} ORDER BY a.at DESC, a.rid LIMIT ${count} + 0`,
+        ),
     }
   }
 
@@ -204,15 +208,16 @@ export class Order {
     const bound = descending ? below : above
     return {
       next: (after, count) =>
-        this.rows(
+        this.placed(
+          asked,
           param === '_id'
             ? sql`SELECT a.rid AS rid, a.id AS k FROM resource a INDEXED BY resource_id
                 WHERE a.tid = ${tid} AND a.live = 1 AND ${bound(sql`a.id`, sql`a.rid`, after)}
-                  AND ${this.tests(asked, sql`a.rid`)} ORDER BY a.id ${direction}, a.rid LIMIT ${count}`
+                  AND ${this.tests(asked, sql`a.rid`)} ORDER BY a.id ${direction}, a.rid LIMIT ${count} + 0`
             : sql`SELECT a.rid AS rid, v.updated AS k FROM version v INDEXED BY version_type
                 CROSS JOIN resource a ON a.rid = v.rid AND a.seq = v.seq
                 WHERE v.tid = ${tid} AND ${bound(sql`v.updated`, sql`a.rid`, after)} AND a.live = 1
-                  AND ${this.tests(asked, sql`a.rid`)} ORDER BY v.updated ${direction}, a.rid LIMIT ${count}`,
+                  AND ${this.tests(asked, sql`a.rid`)} ORDER BY v.updated ${direction}, a.rid LIMIT ${count} + 0`,
         ),
     }
   }
@@ -241,7 +246,7 @@ export class Order {
     const rid = sql`a.rid`
     return this.rows(sql`SELECT DISTINCT a.rid AS rid, a.hi AS k FROM interval a
       WHERE a.series = ${series} AND ${below(sql`a.hi`, rid, after)} AND ${this.tests(asked, rid)}
-        AND a.hi = ${this.key(asked.scope, sort, rid)} ORDER BY a.hi DESC, a.rid LIMIT ${count}`)
+        AND a.hi = ${this.key(asked.scope, sort, rid)} ORDER BY a.hi DESC, a.rid LIMIT ${count} + 0`)
   }
 
   /**
@@ -261,9 +266,9 @@ export class Order {
       ${after ? sql`AND a.hi >= ${after[0]!}` : raw('')} AND ${above(sql`a.lo`, rid, after)}
       AND ${this.tests(asked, rid)} AND a.lo = ${this.key(asked.scope, sort, rid)}`
     const first = (end: Sql) =>
-      this.rows(sql`SELECT DISTINCT a.rid AS rid, a.lo AS k ${from} ${end} ORDER BY a.lo, a.rid LIMIT ${count}`)
+      this.rows(sql`SELECT DISTINCT a.rid AS rid, a.lo AS k ${from} ${end} ORDER BY a.lo, a.rid LIMIT ${count} + 0`)
     const end = Number.isFinite(widthMax)
-      ? this.lookup.db.value<number>(sql`SELECT a.hi ${from} ORDER BY a.hi LIMIT 1 OFFSET ${count - 1}`)
+      ? this.lookup.db.value<number>(sql`SELECT a.hi ${from} ORDER BY a.hi LIMIT 1 OFFSET ${count - 1} + 0`)
       : undefined
     if (end === undefined) return first(raw(''))
     const found = first(sql`AND a.hi <= ${end + widthMax}`)
@@ -292,6 +297,7 @@ export class Order {
         sort: sort.slice(1),
         after: start === group.key ? position?.slice(1) : undefined,
         count: count - found.length,
+        bodies: false,
       }
       const places = rest.sort.length ? this.ranked(rest, source) : this.created(rest, source)
       for (const { rid, keys } of places) found.push({ rid, keys: [group.key, ...keys] })
@@ -314,7 +320,7 @@ export class Order {
     for (;;) {
       const rows = this.lookup.db.all<{ value: string; terms: string }>(
         sql`SELECT value, json_group_array(term) AS terms FROM term INDEXED BY term_value
-            WHERE pid = ${pid} AND value IS NOT NULL AND ${bound} GROUP BY value ORDER BY value ${direction} LIMIT ${chunk}`,
+            WHERE pid = ${pid} AND value IS NOT NULL AND ${bound} GROUP BY value ORDER BY value ${direction} LIMIT ${chunk} + 0`,
       )
       for (const { value, terms } of rows) {
         const key = cut(value)
@@ -326,11 +332,32 @@ export class Order {
         const end = after(key)
         const same = sql`value >= ${key} AND ${end === undefined ? raw('1') : sql`value < ${end}`}`
         yield { key, terms: JSON.stringify(this.lookup.terms(sql`pid = ${pid} AND ${same}`)) }
-        if (!descending) bound = end === undefined ? raw('0') : sql`value >= ${end}`
+        if (!descending) bound = end === undefined ? raw('(1 = 0)') : sql`value >= ${end}`
         break
       }
       if (!rows.length) return
     }
+  }
+
+  /** The places a statement finds with their one key, and what is there if it is wanted. */
+  private placed({ bodies }: Asked, query: Sql): Place[] {
+    return bodies ? this.read(query, true) : this.rows(query)
+  }
+
+  /** SQLite reads what is inside the parentheses in its order, one by one, and each with what belongs to it. */
+  private read(places: Sql, keyed: boolean): Place[] {
+    const joined = sql`(${places}) d CROSS JOIN resource r ON r.rid = d.rid CROSS JOIN version v ON v.seq = r.seq`
+    if (!keyed)
+      return this.lookup.db
+        .rows<VersionRow>(sql`SELECT ${byRid} FROM ${joined}`)
+        .map((row) => ({ rid: row[0], keys: [], row }))
+    return this.lookup.db
+      .rows<[...VersionRow, key: Key]>(sql`SELECT ${byRid}, d.k FROM ${joined}`)
+      .map(([rid, tid, id, version, updated, method, body, key]) => ({
+        rid,
+        keys: [key],
+        row: [rid, tid, id, version, updated, method, body],
+      }))
   }
 
   private rows(query: Sql): Place[] {

@@ -32,6 +32,7 @@ import { anyComposite, anyInterval, type ComponentValue, targetsOf } from './pos
 import { widthOfSeries } from './series.js'
 import { all, join, raw, type Sql, sql } from './sql.js'
 import { dateParam } from './timeline.js'
+import type { Tuning } from './tuning.js'
 import { wordsQuery } from './words.js'
 
 /** Resources found by an index: `FROM … WHERE …` and the expression that is their number. */
@@ -58,16 +59,9 @@ type HasTest = Extract<Expression, { op: 'has' }>
 /** The values of a parameter that a test accepts: a list, or a condition where there are too many. */
 type TermSet = { terms: number[] } | { where: Sql }
 
-/** At most so many values of a parameter are tested one by one; more become a set that is made once. */
-const probesMax = 8
-/** A list of values is looked up beforehand up to this length. */
-const termsMax = 256
-/** Sets of at most so many resources are made once, instead of asking for each candidate. */
-const setMax = 2000
-const partsMax = 16
-
 const yes = raw('1')
-const no = raw('0')
+// Not a bare 0: SQLite would simplify the whole condition, and with it what an index named in the statement is needed for.
+const no = raw('(1 = 0)')
 
 export class Plan {
   private aliases = 0
@@ -76,6 +70,7 @@ export class Plan {
     private readonly lookup: Lookup,
     private readonly reach: Reach,
     private readonly questions: Questions,
+    private readonly tuning: Tuning,
   ) {}
 
   alias(): Sql {
@@ -122,12 +117,7 @@ export class Plan {
   /** The source with further tests on each of its resources. */
   restrict(source: Source, terms: readonly Term[]): Source {
     if (!terms.length) return source
-    const restricted = (each: Source): Source => ({
-      ...each,
-      from: sql`${each.from} AND ${all(terms.map((term) => this.test(term.scope, term.where, each.rid)))}`,
-      ...(each.parts && { parts: each.parts.map(restricted) }),
-    })
-    return restricted(source)
+    return restricted(source, (rid) => all(terms.map((term) => this.test(term.scope, term.where, rid))))
   }
 
   /** The patient whose resources are asked for, where they are kept in the order of that date. */
@@ -257,9 +247,9 @@ export class Plan {
   private termsOf(scope: Scope, test: TokenTest | StringTest | UriTest): TermSet | undefined {
     const where = this.termsWhere(scope, test)
     if (!where) return undefined
-    const terms = this.lookup.terms(sql`${where} LIMIT ${termsMax + 1}`)
+    const terms = this.lookup.terms(sql`${where} LIMIT ${this.tuning.termsMax + 1} + 0`)
     if (!terms.length) return undefined
-    return terms.length <= termsMax ? { terms } : { where }
+    return terms.length <= this.tuning.termsMax ? { terms } : { where }
   }
 
   private termsWhere(scope: Scope, test: TokenTest | StringTest | UriTest): Sql | undefined {
@@ -284,6 +274,12 @@ export class Plan {
             return sql`pid = ${pid} AND ${startsWith(raw('value'), test.value)}`
           case 'contains':
             return sql`pid = ${pid} AND instr(value, ${test.value}) > 0`
+          case 'equals':
+            return sql`pid = ${pid} AND value = ${test.value}`
+          case 'ends':
+            if (test.value === '') return sql`pid = ${pid}`
+            return sql`pid = ${pid} AND octet_length(value) >= octet_length(${test.value})
+              AND substr(CAST(value AS BLOB), octet_length(value) - octet_length(${test.value}) + 1) = CAST(${test.value} AS BLOB)`
         }
         break
       case 'uri':
@@ -317,7 +313,7 @@ export class Plan {
       from: sql`FROM posting ${a} WHERE ${a}.term IN (SELECT value FROM json_each(${JSON.stringify(terms)}))`,
       rid,
       ordered: false,
-      ...(terms.length <= partsMax && { parts: terms.map(one) }),
+      ...(terms.length <= this.tuning.partsMax && { parts: terms.map(one) }),
     })
   }
 
@@ -327,7 +323,7 @@ export class Plan {
       return sql`(${rid} IN (SELECT rid FROM posting WHERE term IN (SELECT term FROM term WHERE ${set.where})))`
     const { terms } = set
     if (terms.length === 1) return sql`EXISTS (SELECT 1 FROM posting WHERE term = ${terms[0]!} AND rid = ${rid})`
-    if (terms.length <= probesMax)
+    if (terms.length <= this.tuning.probesMax)
       return sql`EXISTS (SELECT 1 FROM posting WHERE term IN (${join(
         terms.map((term) => sql`${term}`),
         ', ',
@@ -409,7 +405,7 @@ export class Plan {
       from: sql`FROM (${union(sources)}) ${a} WHERE 1`,
       rid: sql`${a}.rid`,
       ordered: false,
-      ...(parts.length <= partsMax && { parts }),
+      ...(parts.length <= this.tuning.partsMax && { parts }),
       size: (cap) => sources.reduce((sum, source) => (sum >= cap ? sum : sum + source.size(cap - sum)), 0),
     }
   }
@@ -470,7 +466,7 @@ export class Plan {
       from: sql`FROM reference ${a} WHERE ${a}.target IN (SELECT value FROM json_each(${JSON.stringify(targets)})) AND ${a}.pid = ${pid}`,
       rid: sql`${a}.rid`,
       ordered: false,
-      ...(targets.length <= partsMax && { parts: targets.map(one) }),
+      ...(targets.length <= this.tuning.partsMax && { parts: targets.map(one) }),
     })
   }
 
@@ -485,7 +481,7 @@ export class Plan {
   private testTargets({ pid, targets }: Targets, rid: Sql): Sql {
     const which =
       targets.length === 1 ? sql`= ${targets[0]!}` : sql`IN (SELECT value FROM json_each(${JSON.stringify(targets)}))`
-    if (targets.length <= probesMax)
+    if (targets.length <= this.tuning.probesMax)
       return sql`EXISTS (SELECT 1 FROM reference WHERE target ${which} AND pid = ${pid} AND rid = ${rid})`
     const wanted = new Set(targets)
     const pids = [pid]
@@ -524,8 +520,7 @@ export class Plan {
       case 'canonical':
         return sql`value = ${unit.code}`
       case 'coded': {
-        const sys = unit.system === '' ? 0 : (this.lookup.system(unit.system) ?? -1)
-        return sql`value = ${unit.code} AND sys = ${sys}`
+        return sql`value = ${unit.code} AND sys = ${this.lookup.system(unit.system) ?? -1}`
       }
       case 'text':
         return sql`(value = ${unit.text} OR raw = ${unit.text})`
@@ -610,12 +605,7 @@ export class Plan {
     const lead = this.lead(scope, test)
     const source = lead && this.source(scope, lead)
     if (!source || source === 'none') return undefined
-    const verified = (each: Source): Source => ({
-      ...each,
-      from: sql`${each.from} AND ${this.testComposite(scope, test, each.rid)}`,
-      ...(each.parts && { parts: each.parts.map(verified) }),
-    })
-    return verified(source)
+    return restricted(source, (rid) => this.testComposite(scope, test, rid))
   }
 
   private testComposite(scope: Scope, { param, of }: CompositeTest, rid: Sql): Sql {
@@ -685,7 +675,6 @@ export class Plan {
   // Absence
 
   missing(scope: Scope, param: string, rid: Sql): Sql {
-    if (param === '_id' || param === '_lastUpdated') return no
     const pids = this.lookup.dictionary.paramsOf(scope.tid, param).map(({ pid }) => pid)
     if (!pids.length) return yes
     return sql`((SELECT sid FROM resource WHERE rid = ${rid}) NOT IN (SELECT sid FROM shape_param WHERE pid IN (SELECT value FROM json_each(${JSON.stringify(pids)}))))`
@@ -733,7 +722,7 @@ export class Plan {
     const j = this.alias()
     const each = this.ask((data) => `[${targetsOf(data, pids)}]`, rid)
     const holds =
-      inner.size(setMax) < setMax
+      inner.size(this.tuning.setMax) < this.tuning.setMax
         ? sql`${j}.value IN (${inner.select})`
         : anyOf(
             targets.map((target) => {
@@ -768,7 +757,7 @@ export class Plan {
     const referring = this.referring(scope, test)
     const inner = referring && this.numbers([referring.scope], test.of)
     if (!inner || !referring) return no
-    if (inner.size(setMax) < setMax) {
+    if (inner.size(this.tuning.setMax) < this.tuning.setMax) {
       const source = this.has(scope, test)
       return source ? sql`(${rid} IN (SELECT ${source.rid} ${source.from}))` : no
     }
@@ -798,6 +787,15 @@ function ofComponent(composite: string, leaf: Expression) {
       return { ...leaf, param: componentCode(composite, leaf.param) }
     default:
       return undefined
+  }
+}
+
+/** The source with a further condition on each of its resources. */
+export function restricted(source: Source, condition: (rid: Sql) => Sql): Source {
+  return {
+    ...source,
+    from: sql`${source.from} AND ${condition(source.rid)}`,
+    ...(source.parts && { parts: source.parts.map((part) => restricted(part, condition)) }),
   }
 }
 
@@ -881,6 +879,7 @@ export function after(prefix: string): string | undefined {
 /** `a/b/c` and each beginning of it that ends before a slash. */
 function pathPrefixes(uri: string): string[] {
   const prefixes = [uri]
-  for (let at = uri.lastIndexOf('/'); at > 0; at = uri.lastIndexOf('/', at - 1)) prefixes.push(uri.slice(0, at))
+  for (let at = uri.lastIndexOf('/'); at >= 0; at = at > 0 ? uri.lastIndexOf('/', at - 1) : -1)
+    prefixes.push(uri.slice(0, at))
   return prefixes
 }

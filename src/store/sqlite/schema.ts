@@ -7,6 +7,7 @@
  * index is then a few of them. docs/decisions/0002-sqlite-layout.md says why.
  */
 import type Database from 'better-sqlite3'
+import { StoreUnusable } from '../store.js'
 
 export const schemaVersion = 1
 
@@ -63,11 +64,12 @@ export function migrate(db: Database.Database, path: string): void {
   const found = Number(db.pragma('user_version', { simple: true }))
   if (found === schemaVersion) return
   if (found > schemaVersion)
-    throw new Error(
+    throw new StoreUnusable(
       `${path} was written by a newer version of this program (layout ${found}, this one knows ${schemaVersion}): start the newer version, or restore a backup made by this one`,
     )
   const others = db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()
-  if (others !== 0) throw new Error(`${path} is a database of another program: choose another path for the store`)
+  if (others !== 0)
+    throw new StoreUnusable(`${path} is a database of another program: choose another path for the store`)
   db.transaction(() => {
     db.exec(tables)
     db.pragma(`user_version = ${schemaVersion}`)

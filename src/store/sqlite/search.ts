@@ -14,21 +14,23 @@ import { merge, Order, type Place } from './order.js'
 import { Plan, type Scope } from './plan.js'
 import { type Sql, sql } from './sql.js'
 import { byRid, storedOf, type VersionRow } from './stored.js'
+import type { Tuning } from './tuning.js'
 
 export class Search {
   constructor(
     private readonly lookup: Lookup,
     private readonly questions: Questions,
     private readonly includesMax: number,
+    private readonly tuning: Tuning,
   ) {}
 
   find(query: Query, reach: Reach): Found {
     return this.planned(reach, (plan, order) => {
       const scopes = this.scopes(plan, query.types)
-      const places = query.count > 0 ? this.page(order, scopes, query, query.count + 1) : []
+      const places = query.count > 0 ? this.page(order, scopes, query, query.count + 1, scopes.length === 1) : []
       const page = places.slice(0, query.count)
       const last = places.length > page.length ? page.at(-1) : undefined
-      const rows = this.rows(page.map(({ rid }) => rid))
+      const rows = this.read(page)
       const included = query.include.length
         ? this.rows(
             new Includes(this.lookup, plan, this.includesMax).of(
@@ -52,7 +54,7 @@ export class Search {
   /** The ids of the first that are found. */
   ids({ query, reach }: Condition, limit: number): string[] {
     return this.planned(reach, (plan, order) => {
-      const places = this.page(order, this.scopes(plan, query.types), query, limit)
+      const places = this.page(order, this.scopes(plan, query.types), query, limit, false)
       return this.lookup.db.column<string>(
         sql`SELECT r.id FROM json_each(${JSON.stringify(places.map(({ rid }) => rid))}) j CROSS JOIN resource r ON r.rid = j.value`,
       )
@@ -78,8 +80,8 @@ export class Search {
   private planned<T>(reach: Reach, work: (plan: Plan, order: Order) => T): T {
     const { mark } = this.questions
     try {
-      const plan = new Plan(this.lookup, reach, this.questions)
-      return work(plan, new Order(this.lookup, this.questions, plan))
+      const plan = new Plan(this.lookup, reach, this.questions, this.tuning)
+      return work(plan, new Order(this.lookup, this.questions, plan, this.tuning))
     } finally {
       this.questions.release(mark)
     }
@@ -90,13 +92,20 @@ export class Search {
     return all.flatMap((type) => plan.scope(type) ?? [])
   }
 
-  private page(order: Order, scopes: Scope[], { where, sort, after }: Query, count: number): Place[] {
-    const pages = scopes.map((scope) => order.page({ scope, where, sort, after, count }))
+  private page(order: Order, scopes: Scope[], { where, sort, after }: Query, count: number, bodies: boolean): Place[] {
+    const pages = scopes.map((scope) => order.page({ scope, where, sort, after, count, bodies }))
     return pages.length === 1 ? pages[0]! : merge(pages, sort, count)
   }
 
   private total(order: Order, scopes: Scope[], { where }: Query): number {
     return scopes.reduce((sum, scope) => sum + order.count(scope, where), 0)
+  }
+
+  private read(page: readonly Place[]): VersionRow[] {
+    const missing = page.filter(({ row }) => !row).map(({ rid }) => rid)
+    if (missing.length === page.length) return this.rows(missing)
+    const found = new Map(this.rows(missing).map((row) => [row[0], row]))
+    return page.map(({ rid, row }) => row ?? found.get(rid)!)
   }
 
   private rows(rids: number[]): VersionRow[] {

@@ -2,6 +2,9 @@
  * SQL as a value: text with placeholders and what is bound to them, so that no value ever stands in the text.
  *
  * https://www.sqlite.org/lang_expr.html#varparam
+ *
+ * A limit is written `LIMIT ? + 0`: SQLite looks at the value of a bare parameter there when it makes its plan, and so
+ * makes the plan anew, 5 to 12 µs, whenever the value is bound.
  */
 
 export type Value = string | number | null | Buffer

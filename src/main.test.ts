@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+const root = fileURLToPath(new URL('..', import.meta.url))
+let folder: string
+/** Ended with the tests, whatever became of them. */
+const children: ChildProcess[] = []
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'main-'))
+})
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const started = (parameters: string[], environment: Record<string, string> = {}): ChildProcess => {
+  const { NODE_OPTIONS: _, ...inherited } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...parameters], {
+    cwd: root,
+    env: { ...inherited, STORE: `sqlite:${join(folder, 'a.db')}`, PORT: '0', LOG_LEVEL: 'silent', ...environment },
+  })
+  children.push(child)
+  return child
+}
+
+type Ended = { code: number | null; out: string; err: string }
+
+function ended(child: ChildProcess): Promise<Ended> {
+  let out = ''
+  let err = ''
+  child.stdout!.on('data', (chunk) => {
+    out += chunk
+  })
+  child.stderr!.on('data', (chunk) => {
+    err += chunk
+  })
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })))
+}
+
+const run = (parameters: string[], environment?: Record<string, string>): Promise<Ended> =>
+  ended(started(parameters, environment))
+
+/** The base URL of a server that has said that it answers. */
+const baseOf = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve) =>
+    child.stdout!.on('data', (chunk) => {
+      const [, url] = /answers at (\S+)/.exec(String(chunk)) ?? []
+      if (url !== undefined) resolve(url)
+    }),
+  )
+
+describe('the command line', () => {
+  test('shows help and its version', async () => {
+    const help = await run(['--help'])
+    expect(help.code).toBe(0)
+    for (const command of ['serve', 'load', 'reindex', 'check', 'backup', 'config']) expect(help.out).toContain(command)
+    expect((await run(['load', '--help'])).out).toContain('--to')
+    expect((await run(['version'])).out).toMatch(/^hospitallink \d+\.\d+\.\d+, FHIR 4\.0\.1, Node /)
+  })
+
+  test.each([
+    [['bogus'], {}, "unknown command 'bogus'"],
+    [['load'], {}, "missing required argument 'path'"],
+    [['load', '/nowhere'], {}, '/nowhere does not exist'],
+    [['load', 'package.json', '--to', 'localhost'], {}, '--to must be an absolute URL'],
+    [['load', 'package.json', '--jobs', 'many'], {}, 'number from 1 to 64'],
+    [['reindex', '--type', 'Patients'], {}, 'no resource type "Patients"'],
+    [['backup', '/nowhere.db'], {}, 'there is no store at'],
+    [['serve'], { PORT: 'x' }, 'PORT=x must be a whole number'],
+    [['serve'], { HOSPITALLINK_PROT: '1' }, 'did you mean HOSPITALLINK_PORT?'],
+    [['serve'], { HOST: '0.0.0.0' }, 'reachable by others'],
+    [['serve'], { NODE_ENV: 'production' }, 'refused while NODE_ENV=production'],
+  ])('%j is refused in a sentence', async (parameters, environment, sentence) => {
+    const { code, err } = await run(parameters, environment)
+    expect(err).toContain(sentence)
+    expect(err).not.toContain('    at ')
+    expect(code).toBe(2)
+  })
+
+  test('shows the settings and where they come from', async () => {
+    const { out } = await run(['config'], { HOSPITALLINK_PAGE_SIZE: '7' })
+    expect(out).toMatch(/^PAGE_SIZE +7 +from HOSPITALLINK_PAGE_SIZE$/m)
+    expect(out).toMatch(/^HOST +127\.0\.0\.1$/m)
+  })
+
+  test('serves, loads, copies, stops when told to, and keeps what it was given', async () => {
+    const serving = started(['serve', '--hints'])
+    const end = ended(serving)
+    const base = await baseOf(serving)
+    const file = join(folder, 'patients.ndjson')
+    writeFileSync(file, '{"resourceType":"Patient","id":"p1"}\n{"resourceType":"Patient","id":"p2"}\n')
+    const broken = join(folder, 'broken.json')
+    writeFileSync(broken, '{"resourceType":"Patient","birthDate":7}')
+
+    const loading = await run(['load', file, broken, '--to', base])
+    expect(loading.out).toMatch(/^ +2 {2}Patient$/m)
+    expect(loading.out).toMatch(/^ +2 {2}resources of 2 files in/m)
+    expect(loading.err).toContain(`refused: ${broken}: 4`)
+    expect(loading.code).toBe(1)
+
+    const second = await run(['check'])
+    expect([second.code, second.err]).toEqual([2, expect.stringContaining('in use by another process')])
+    expect(await run(['backup', join(folder, 'copy.db')])).toMatchObject({ code: 0 })
+
+    serving.kill('SIGTERM')
+    const { code, out } = await end
+    expect(code).toBe(0)
+    expect(out).toContain(`curl ${base}/metadata`)
+    expect(await run(['check'])).toMatchObject({ code: 0, out: '2 resources, all in order.\n' })
+    expect((await run(['check'], { STORE: `sqlite:${join(folder, 'copy.db')}` })).out).toContain('2 resources')
+    expect(await run(['reindex'])).toMatchObject({ code: 0, out: '2 resources indexed anew.\n' })
+  }, 60_000)
+
+  test('says that a port is taken', async () => {
+    const serving = started(['serve'], { STORE: `sqlite:${join(folder, 'b.db')}` })
+    const end = ended(serving)
+    const { port } = new URL(await baseOf(serving))
+    const { code, err } = await run(['serve'], { PORT: port, STORE: `sqlite:${join(folder, 'c.db')}` })
+    expect([code, err]).toEqual([
+      2,
+      `Port ${port} is in use: is the server running already? Take another with PORT=8081.\n`,
+    ])
+    serving.kill('SIGTERM')
+    await end
+  })
+})

@@ -1,0 +1,33 @@
+/** The embedded store keeps the contract, and agrees with the matcher however it goes about a search. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { agreement } from './agreement.js'
+import { openSqlite, type SqliteOptions } from './sqlite/index.js'
+import type { Engine } from './testing.js'
+
+const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
+  name,
+  open: async (options) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
+    const open = () => openSqlite(join(folder, 'test.db'), { ...own, ...options })
+    let store = await open()
+    return {
+      store,
+      reopen: async () => {
+        await store.close()
+        store = await open()
+        return store
+      },
+      dispose: async () => {
+        await store.close()
+        rmSync(folder, { recursive: true })
+      },
+    }
+  },
+})
+
+const eager = { probesMax: 1, termsMax: 2, partsMax: 2, setMax: 2, sortedMin: 0, scannedMin: 2, timelineMin: 1 }
+
+agreement(sqlite('SQLite'))
+agreement(sqlite('SQLite as with many resources', { tuning: eager }))
