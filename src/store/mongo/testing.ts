@@ -35,6 +35,25 @@ export async function startMongod(): Promise<Mongod> {
   return { url, port, standIn: true, close }
 }
 
+export type Fate = 'cutReply' | 'cutRequest' | { delayMs: number }
+
+/** A way to the database that loses what it is told to lose. */
+export async function startProxy(port: number) {
+  const { startProxy: start } = (await import(proxyModule)) as {
+    startProxy(target: { port: number }): Promise<{
+      url: string
+      commands: string[]
+      reset(): void
+      plan(n: number, fate: Fate): void
+      down(): void
+      up(): void
+      close(): Promise<void>
+    }>
+  }
+  return start({ port })
+}
+
+const proxyModule = new URL('../../../scripts/mongod/proxy.mjs', import.meta.url).href
 const standInModule = new URL('../../../scripts/mongod/server.mjs', import.meta.url).href
 
 /** Jest keeps back what is printed by other means. */

@@ -55,13 +55,20 @@ export async function transaction<T>(
   }
 }
 
+/** Commits that fail in a way nobody foresaw are sent again only so often. */
+const oddTriesMax = 5
+
 async function commit(session: ClientSession, deadline: number, committed?: () => Promise<boolean>): Promise<void> {
+  let odd = 0
   for (let tries = 1; ; tries++) {
     try {
       return await session.commitTransaction()
     } catch (error) {
-      if (!isUnknownCommit(error)) throw error
-      if (Date.now() >= deadline || tries >= triesMax) {
+      // It was not committed, and the server has let it go.
+      if (isTransient(error) && !isUnknownCommit(error)) throw error
+      // Anything else leaves it open or in doubt: what it wrote would stay locked until the server loses patience.
+      if (!isUnknownCommit(error)) odd++
+      if (Date.now() >= deadline || tries >= triesMax || odd >= oddTriesMax) {
         if (await committed?.().catch(() => false)) return
         throw new StoreUnavailable('The store is not available: whether it kept the change is not known', {
           cause: error,
