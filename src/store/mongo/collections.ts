@@ -74,11 +74,17 @@ export class Collections {
   }
 
   private async made(name: string, indexes: IndexDescription[]): Promise<void> {
-    await this.db.createCollection(name).catch((error: unknown) => {
-      if (codeOf(error) !== 48) throw error
-    })
+    // Making what is there already waits for every transaction that uses it, even one of a process that died.
+    if (!(await this.db.listCollections({ name }, { nameOnly: true }).hasNext()))
+      await this.db.createCollection(name).catch((error: unknown) => {
+        if (codeOf(error) !== 48) throw error
+      })
+    const collection = this.db.collection(name)
+    const there = new Map((await collection.indexes()).map((index) => [index.name, JSON.stringify(index.key)]))
+    const missing = indexes.filter((index) => there.get(index.name!) !== JSON.stringify(index.key))
+    if (!missing.length) return
     try {
-      await this.db.collection(name).createIndexes(indexes)
+      await collection.createIndexes(missing)
     } catch (error) {
       if (codeOf(error) === 85 || codeOf(error) === 86)
         throw new StoreUnusable(

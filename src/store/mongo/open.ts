@@ -54,7 +54,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     const history = new History(types, targetsMax)
     const lanes = new Lanes(client, db, timeLimitMs)
     const places = new Places(clock)
-    const sequence = new Sequence(client, db, lanes.holder, timeLimitMs)
+    const sequence = new Sequence(client, db, lanes, timeLimitMs)
     const writer = new Writer({ db, reader, search, collections, lanes, places, clock, documents })
     const queue = new Queue(client, collections, lanes, writer, timeLimitMs, () => sequence.soon())
     await places.resume(db)

@@ -110,6 +110,7 @@ export class Queue {
     if (this.lanes.number < 0) await this.lanes.take()
     const decided = await transaction(this.client, {
       timeLimitMs: this.timeLimitMs,
+      session: this.lanes.committing,
       work: async (session) => {
         try {
           return await this.writer.apply(session, prepared, alone)

@@ -10,7 +10,8 @@
  */
 import type { ClientSession, Db, Document, MongoClient } from 'mongodb'
 import type { Visible } from '../store.js'
-import { isDuplicate } from './failures.js'
+import { codeOf, isDuplicate } from './failures.js'
+import type { Lanes } from './lanes.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
 import type { Reader } from './reader.js'
 import { type Row, storedOf, versionFields } from './stored.js'
@@ -18,6 +19,8 @@ import { transaction } from './transaction.js'
 
 const leaseId = 'sequence'
 const leaseMs = 5_000
+/** A plain write waits for a transaction that holds its document, but not for long. */
+const patienceMs = 1_000
 const batchMax = 1000
 /** Commits under load are counted together. */
 const delayMs = 50
@@ -35,7 +38,7 @@ export class Sequence {
   constructor(
     private readonly client: MongoClient,
     private readonly db: Db,
-    private readonly holder: string,
+    private readonly lanes: Lanes,
     private readonly timeLimitMs: number,
   ) {
     this.patrol = setInterval(() => this.soon(), patrolMs)
@@ -98,6 +101,7 @@ export class Sequence {
       if (!some || !(await this.hold())) return sum
       const counted = await transaction(this.client, {
         timeLimitMs: this.timeLimitMs,
+        session: this.lanes.counting,
         // The lease went to another: what is left is its work.
         work: (session) => this.batch(session),
       }).catch((error: unknown) => {
@@ -114,20 +118,21 @@ export class Sequence {
     const now = Date.now()
     try {
       const lease = await this.leases.findOneAndUpdate(
-        { _id: leaseId, $or: [{ holder: this.holder }, { until: { $lt: new Date(now) } }] },
-        { $set: { holder: this.holder, until: new Date(now + leaseMs) }, $setOnInsert: { next: 1 } },
-        { upsert: true, returnDocument: 'after' },
+        { _id: leaseId, $or: [{ holder: this.lanes.holder }, { until: { $lt: new Date(now) } }] },
+        { $set: { holder: this.lanes.holder, until: new Date(now + leaseMs) }, $setOnInsert: { next: 1 } },
+        { upsert: true, returnDocument: 'after', maxTimeMS: patienceMs },
       )
-      return lease?.holder === this.holder
+      return lease?.holder === this.lanes.holder
     } catch (error) {
-      if (isDuplicate(error)) return false
+      // A transaction of a process that died may hold the lease until the server ends it.
+      if (isDuplicate(error) || codeOf(error) === 50) return false
       throw error
     }
   }
 
   private async batch(session: ClientSession): Promise<number> {
     const lease = await this.leases.findOne({ _id: leaseId }, { session })
-    if (lease?.holder !== this.holder) return 0
+    if (lease?.holder !== this.lanes.holder) return 0
     const marks = await this.marks
       .find({ seq: 0 }, { session, projection: { n: 1, w: 1 } })
       .sort({ seq: 1, w: 1 })
@@ -139,15 +144,19 @@ export class Sequence {
       next += n
       return { updateOne: { filter: { _id }, update: { $set: { seq: next - 1 } } } }
     })
-    await this.db
-      .collection<Document & { _id: string }>(commitsCollection)
-      .bulkWrite(
-        [
-          { updateOne: { filter: { _id: leaseId, holder: this.holder }, update: { $set: { next } }, upsert: true } },
-          ...numbered,
-        ],
-        { session, ordered: true },
-      )
+    await this.db.collection<Document & { _id: string }>(commitsCollection).bulkWrite(
+      [
+        {
+          updateOne: {
+            filter: { _id: leaseId, holder: this.lanes.holder },
+            update: { $set: { next } },
+            upsert: true,
+          },
+        },
+        ...numbered,
+      ],
+      { session, ordered: true },
+    )
     return next - lease.next
   }
 
@@ -158,7 +167,11 @@ export class Sequence {
     clearTimeout(this.timer)
     await this.running?.catch(() => 0)
     await this.leases
-      .updateOne({ _id: leaseId, holder: this.holder }, { $set: { until: new Date(0) } })
+      .updateOne(
+        { _id: leaseId, holder: this.lanes.holder },
+        { $set: { until: new Date(0) } },
+        { maxTimeMS: patienceMs },
+      )
       .catch(() => undefined)
   }
 }

@@ -26,6 +26,8 @@ export type Transaction<T> = {
   /** Whether what the last try wrote is there after all. */
   committed?: () => Promise<boolean>
   timeLimitMs: number
+  /** One that outlives the transaction, so that others can end what it leaves behind when this process dies. */
+  session?: ClientSession
   /** An error of `work` that another try may mend. */
   again?: (error: unknown) => boolean
 }
@@ -33,11 +35,11 @@ export type Transaction<T> = {
 /** @throws StoreUnavailable, or what `work` throws */
 export async function transaction<T>(
   client: MongoClient,
-  { work, committed, timeLimitMs, again }: Transaction<T>,
+  { work, committed, timeLimitMs, session: given, again }: Transaction<T>,
 ): Promise<T> {
   const deadline = Date.now() + timeLimitMs
   for (let tries = 1; ; tries++) {
-    const session = client.startSession({ causalConsistency: false })
+    const session = given ?? newSession(client)
     try {
       session.startTransaction({ ...options, maxCommitTimeMS: timeLimitMs })
       const result = await work(session)
@@ -47,8 +49,9 @@ export async function transaction<T>(
       const retriable = (isTransient(error) && !isUnknownCommit(error)) || again?.(error)
       if (!retriable || tries >= triesMax || Date.now() >= deadline) throw translated(error)
     } finally {
-      // Aborts what was not committed; whether the server hears of it does not matter.
-      await session.endSession().catch(() => undefined)
+      // Whether the server hears of the abort does not matter: the next transaction of the session says the same.
+      if (session.inTransaction()) await session.abortTransaction().catch(() => undefined)
+      if (!given) await session.endSession().catch(() => undefined)
     }
     // Those that met at the same document do not meet again at the same time.
     await pause(Math.random() * Math.min(pauseMaxMs, 2 ** Math.min(tries, 8)))
@@ -57,6 +60,8 @@ export async function transaction<T>(
 
 /** Commits that fail in a way nobody foresaw are sent again only so often. */
 const oddTriesMax = 5
+
+export const newSession = (client: MongoClient): ClientSession => client.startSession({ causalConsistency: false })
 
 async function commit(session: ClientSession, deadline: number, committed?: () => Promise<boolean>): Promise<void> {
   let odd = 0
