@@ -40,6 +40,7 @@ async function respond(
   try {
     answer = await answered(service, basePath, sending, done)
   } catch (error) {
+    if (sending.format === fallbackFormat) sending.format = formatOfFailure(request, service.limits.parametersMax)
     answer = failure(fhirErrorOf(error, service.report))
   }
   try {
@@ -125,6 +126,18 @@ function formatOf(request: IncomingMessage, form: Exchange['form'], native = fal
   }
   format ??= native ? tolerant(accept) : negotiate(accept)
   return pretty === undefined ? format : { ...format, pretty }
+}
+
+/** What is wrong with a request may be found before its format was looked at: a path FHIR does not have, say. */
+function formatOfFailure(request: IncomingMessage, parametersMax: number): Format {
+  const url = request.url ?? ''
+  const mark = url.indexOf('?')
+  try {
+    return formatOf(request, splitQuery(mark < 0 ? '' : url.slice(mark + 1), parametersMax).form, true)
+  } catch (error) {
+    if (error instanceof FhirError) return fallbackFormat
+    throw error
+  }
 }
 
 /** Where content has a type of its own, Accept may name types that are none of ours. */

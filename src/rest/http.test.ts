@@ -350,6 +350,17 @@ describe('formats', () => {
     expect(response.body.toString()).toContain('<OperationOutcome xmlns="http://hl7.org/fhir">')
   })
 
+  test('so do those of a path FHIR does not have, and of a method that has no meaning there', async () => {
+    for (const request of [api().get('/Nope/1'), api().put('/metadata'), api().get('/no/such/path/at/all')]) {
+      const { text, headers } = await request.set('Accept', 'application/fhir+xml')
+      expect(headers['content-type']).toMatch(/^application\/fhir\+xml/)
+      expect(text).toMatch(/^<\?xml[^>]*><OperationOutcome/)
+    }
+    const { text } = await api().get('/Nope/1?_format=xml').expect(404)
+    expect(text).toMatch(/^<\?xml/)
+    expectOutcome(await api().get('/Nope/1').set('Accept', 'text/turtle').expect(404), 'not-found')
+  })
+
   test('digits of a decimal come back as they were sent', async () => {
     const text = '{"resourceType":"Basic","code":{"text":"x"},"extension":[{"url":"urn:x","valueDecimal":1.00}]}'
     const response = await bytes(api().post('/Basic').set('Content-Type', json).send(text)).expect(201)
