@@ -4,7 +4,7 @@
  * https://www.sqlite.org/withoutrowid.html
  *
  * Names that repeat (types, parameters, systems, codes, words) are written once and known by small numbers; a row of an
- * index is then a few of them. docs/decisions/0002-sqlite-layout.md says why.
+ * index is then a few of them. docs/decisions/0005-sqlite-layout.md says why.
  */
 import type Database from 'better-sqlite3'
 import { StoreUnusable } from '../store.js'
