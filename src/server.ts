@@ -104,7 +104,7 @@ export async function openWorld(
       newId: newId ?? randomUUID,
       baseUrls: baseUrlsOf(config, port),
       settings: { ...config, sealingKey: await sealingKeyOf(store) },
-      report: (error) => log?.error({ err: error }, 'an entry of a batch met an error of the server'),
+      report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
     }
     const definitions = await Definitions.open(context)
     return {
