@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { agreement } from './agreement.js'
+import { contract } from './contract.js'
 import { openSqlite, type SqliteOptions } from './sqlite/index.js'
 import type { Engine } from './testing.js'
 
@@ -25,9 +26,22 @@ const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
       },
     }
   },
+  restore: (path) => openSqlite(path),
 })
 
-const eager = { probesMax: 1, termsMax: 2, partsMax: 2, setMax: 2, sortedMin: 0, scannedMin: 2, timelineMin: 1 }
+const eager = {
+  probesMax: 1,
+  termsMax: 2,
+  partsMax: 2,
+  setMax: 2,
+  sortedMin: 0,
+  scannedMin: 2,
+  repeatedMin: 1,
+  timelineMin: 1,
+  wordingMax: 5,
+}
+
+contract(sqlite('SQLite'))
 
 agreement(sqlite('SQLite'))
 agreement(sqlite('SQLite as with many resources', { tuning: eager }))

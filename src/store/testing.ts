@@ -14,6 +14,8 @@ export type Home = { store: Store; reopen(): Promise<Store>; dispose(): Promise<
 export type Engine = {
   name: string
   open(options?: { clock?: () => number; includesMax?: number }): Promise<Home>
+  /** Opens what `maintenance.backup` wrote. */
+  restore(path: string): Promise<Store>
   skip?: Record<string, string>
 }
 
