@@ -51,8 +51,11 @@ function ensureNativeStore() {
   say(`Building the embedded store for Node ${process.versions.node} (once) ...`)
   run(npm, ['rebuild', 'better-sqlite3'])
   if (!canLoadStore()) {
-    say('The embedded store (better-sqlite3) cannot be loaded. It needs a C++ compiler, make and Python where no')
-    say('prebuilt binary can be downloaded: on Debian and Ubuntu, apt-get install build-essential python3.')
+    say(
+      `The embedded store (better-sqlite3) cannot be loaded by Node ${process.versions.node}. Where no prebuilt binary`,
+    )
+    say('can be downloaded, building it needs a C++ compiler, make, Python and the headers of this version of Node:')
+    say('on Debian and Ubuntu, apt-get install build-essential python3.')
     process.exit(1)
   }
 }

@@ -21,7 +21,7 @@ describe('settings', () => {
       store: { kind: 'sqlite', path: './data/hospital.db' },
       auth: 'off',
       corsOrigins: [],
-      bodyMax: 64 * 1024 * 1024,
+      bodyMax: 32 * 1024 * 1024,
       requestTimeoutMs: 120_000,
       integrity: true,
     })

@@ -195,7 +195,7 @@ export const settings = {
     'Most resources one page may include, or a conditional delete remove.',
   ),
   bundleEntriesMax: integer('BUNDLE_ENTRIES_MAX', 20_000, [1, 1_000_000], 'Most entries of a batch or transaction.'),
-  bodyMax: bytes('BODY_MAX', '64mb', 'Largest request body, also after decompression.'),
+  bodyMax: bytes('BODY_MAX', '32mb', 'Largest request body, also after decompression.'),
   urlMax: integer('URL_MAX', 16_384, [256, 60_000], 'Longest URL; longer searches go by `POST _search`.'),
   parametersMax: integer(
     'PARAMETERS_MAX',

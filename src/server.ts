@@ -16,7 +16,7 @@ import type { Config } from './config.js'
 import { instant, operationOutcome, writeJson } from './fhir/index.js'
 import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { operations } from './operations/index.js'
-import { type FhirHandler, fhirHandler, frontPage, requestMetrics } from './rest/index.js'
+import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
 import { openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
@@ -73,11 +73,13 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
 async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
     const impatience = setTimeout(() => server.closeAllConnections(), timeoutMs)
+    // A connection whose request has just ended would stay open for the next one.
+    const tidying = setInterval(() => server.closeIdleConnections(), 20)
     server.close(() => {
       clearTimeout(impatience)
+      clearInterval(tidying)
       resolve()
     })
-    server.closeIdleConnections()
   })
 }
 
@@ -103,7 +105,7 @@ export async function openWorld(
       newId: newId ?? randomUUID,
       baseUrls: baseUrlsOf(config, port),
       settings: { ...config, sealingKey: await sealingKeyOf(store) },
-      report: (error) => log?.error({ err: error }, 'an entry of a batch met an error of the server'),
+      report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
     }
     const definitions = await Definitions.open(context)
     return {
@@ -135,13 +137,10 @@ function baseUrlsOf({ baseUrl }: Config, port: number): string[] {
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void
 
-function handleOf(config: Config, { context }: World, log: Logger): Handle {
-  const { baseUrls, store } = context
-  const baseUrl = baseUrls[0]!
-  const basePath = new URL(baseUrl).pathname.replace(/\/$/, '')
-  const metrics = requestMetrics()
+/** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
+export function fhirOf(config: Config, { context }: World, log: Logger, metrics?: Metrics): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
-  const fhir = fhirHandler(
+  return fhirHandler(
     {
       identify: () => anyone,
       context: () => context,
@@ -153,12 +152,23 @@ function handleOf(config: Config, { context }: World, log: Logger): Handle {
       corsOrigins: config.corsOrigins,
       report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
       observe: (done) => {
-        metrics.observe(done)
+        metrics?.observe(done)
         if (isDebug) log.debug(done, 'answered')
       },
     },
-    basePath,
+    basePathOf(context),
   )
+}
+
+/** The path of the base URL without a final slash; empty where FHIR is at the root. */
+const basePathOf = ({ baseUrls }: Context): string => new URL(baseUrls[0]!).pathname.replace(/\/$/, '')
+
+function handleOf(config: Config, world: World, log: Logger): Handle {
+  const { baseUrls, store } = world.context
+  const baseUrl = baseUrls[0]!
+  const basePath = basePathOf(world.context)
+  const metrics = requestMetrics()
+  const fhir = fhirOf(config, world, log, metrics)
   const app = express()
   app.disable('x-powered-by')
   app.set('etag', false)

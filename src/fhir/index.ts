@@ -1,5 +1,6 @@
 export * from './dates.js'
 export * from './definitions.js'
+export * from './detached.js'
 export * from './fhirpath.js'
 export * from './fhirpath-patch.js'
 export * from './json.js'

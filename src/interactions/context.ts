@@ -27,7 +27,7 @@ export type Context = {
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
-  /** Told of our own bugs that must not fail more than one entry of a batch. */
+  /** Told of our own errors that must not fail more: of one entry of a batch, of a visit for a search parameter. */
   report?: (error: unknown) => void
 }
 

@@ -100,16 +100,21 @@ export async function patchOf(exchange: Exchange): Promise<PatchBody> {
   return { kind: 'fhirpath', parameters: asResource(body) }
 }
 
+/** A form is for searches that a URL is too short for, and not for data. */
+const formMax = 1024 * 1024
+
 /** https://hl7.org/fhir/R4/search.html#Introduction: the parameters of URL and form together. */
-export async function formOf({ source, service, parameters }: Exchange): Promise<Parameter[]> {
-  if (source.kind === 'entry') return parameters
+export async function searchFormOf(exchange: Exchange): Promise<Pick<Exchange, 'parameters' | 'form'>> {
+  const { source, service, parameters, form } = exchange
+  if (source.kind === 'entry') return exchange
   const { request } = source
   const contentType = request.headers['content-type']
-  if (!hasBody(request)) return parameters
+  if (!hasBody(request)) return exchange
   if (contentKind(contentType) !== 'form') throw unknownContent(contentType, 'application/x-www-form-urlencoded')
-  const body = (await readBody(request, service.limits.bodyMax)).toString()
-  const { parametersMax } = service.limits
-  return [...parameters, ...parseParameters(body, parametersMax - parameters.length)]
+  const { bodyMax, parametersMax } = service.limits
+  const body = (await readBody(request, Math.min(bodyMax, formMax))).toString()
+  const sent = splitQuery(body, parametersMax - parameters.length)
+  return { parameters: [...parameters, ...sent.parameters], form: [...form, ...sent.form] }
 }
 
 /** https://hl7.org/fhir/R4/http.html#concurrency, #ccreate */
@@ -121,7 +126,7 @@ export function preconditionsOf({ source }: Exchange): Preconditions {
   const ifNoneExist = headers['if-none-exist']
   if (headers['if-match'] !== undefined) preconditions.ifMatch = headers['if-match']
   if (headers['if-none-match'] !== undefined) preconditions.ifNoneMatch = headers['if-none-match']
-  if (ifNoneExist !== undefined) preconditions.ifNoneExist = String(ifNoneExist).replace(/^[^?]*\?/, '')
+  if (ifNoneExist !== undefined) preconditions.ifNoneExist = String(ifNoneExist).replace(/^[\w:/.-]*\?/, '')
   if (idempotencyKey !== undefined) preconditions.idempotencyKey = String(idempotencyKey)
   return preconditions
 }

@@ -8,21 +8,18 @@ import type { Issue } from '../fhir/index.js'
 import { history, type Link, search, writeBundle } from '../interactions/index.js'
 import type { SearchRequest } from '../search/index.js'
 import type { Answer } from './answer.js'
-import { type Exchange, formOf } from './exchange.js'
+import { type Exchange, searchFormOf } from './exchange.js'
 import type { Parameter } from './parameters.js'
 
 /** The parameter that carries the sealed token of a page. */
 const pageName = '_page'
 
-export async function answerSearch(exchange: Exchange): Promise<Answer> {
-  return found(exchange, exchange.parameters)
-}
-
 export async function answerFormSearch(exchange: Exchange): Promise<Answer> {
-  return found(exchange, await formOf(exchange))
+  const { parameters, form } = await searchFormOf(exchange)
+  return { ...(await answerSearch({ ...exchange, parameters, form })), form }
 }
 
-async function found({ context, place, form }: Exchange, given: Parameter[]): Promise<Answer> {
+export async function answerSearch({ context, place, form, parameters: given }: Exchange): Promise<Answer> {
   const { page, parameters } = withoutPage(given)
   const result = await search(context, {
     ...placeOf(place),
@@ -111,6 +108,12 @@ const withQuery = (url: string, parameters: Parameter[]): string =>
     ? url
     : `${url}?${parameters.map(([name, value]) => `${encode(name)}=${encode(value)}`).join('&')}`
 
+const plain = /^[\w.:,/$-]*$/
+
 /** What has a meaning in a query string is escaped; what people read (`:`, `,`, `/`, `$`) is not. */
 const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/%(3A|2C|2F|24)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  plain.test(text)
+    ? text
+    : encodeURIComponent(text).replace(/%(3A|2C|2F|24)/g, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      )

@@ -89,6 +89,21 @@ describe('create', () => {
     expect(second.headers['location']).toBe(first.headers['location'])
   })
 
+  test('takes If-None-Exist with or without the type, and with a question mark in a value', async () => {
+    const identifier = [{ system: 'urn:test?x', value: 'mark' }]
+    for (const criteria of [
+      'identifier=urn:test?x|mark',
+      '?identifier=urn:test?x|mark',
+      'Patient?identifier=urn:test?x|mark',
+    ])
+      await api()
+        .post('/Patient')
+        .set('Content-Type', json)
+        .set('If-None-Exist', criteria)
+        .send(patient({ identifier }))
+    expect((await api().get('/Patient?identifier=urn:test?x%7Cmark')).body.entry).toHaveLength(1)
+  })
+
   test('sent twice with one Idempotency-Key is done once', async () => {
     const send = () => api().post('/Patient').set('Content-Type', json).set('Idempotency-Key', 'k1').send(patient())
     const [first, second] = [await send().expect(201), await send().expect(201)]
@@ -421,6 +436,22 @@ describe('search', () => {
     expect(body.entry).toHaveLength(1)
   })
 
+  test('_format may stand in the form, and is in the links', async () => {
+    const response = await bytes(api().post('/Patient/_search').type('form').send('family=nobody&_format=xml')).expect(
+      200,
+    )
+    expect(response.headers['content-type']).toBe('application/fhir+xml; charset=utf-8')
+    expect(response.body.toString()).toContain('family=nobody&amp;_format=xml')
+  })
+
+  test('a form is for searches and not for data', async () => {
+    const response = await api()
+      .post('/Patient/_search')
+      .type('form')
+      .send(`family=${'x'.repeat(1_100_000)}`)
+    expect(response.status).toBe(413)
+  })
+
   test('a form of another type is 415', async () => {
     expectOutcome(await api().post('/Patient/_search').set('Content-Type', json).send('{}').expect(415))
   })
@@ -600,6 +631,8 @@ describe('metadata', () => {
       'TerminologyCapabilities',
     )
     expectOutcome(await api().get('/metadata?mode=other').expect(400))
+    expectOutcome(await api().get('/metadata?colour=red').expect(400))
+    expect((await api().get('/metadata?_elements=software').expect(200)).body.rest).toBeUndefined()
     expect((await bytes(api().get('/metadata?_format=xml')).expect(200)).body.toString()).toContain(
       '<CapabilityStatement',
     )

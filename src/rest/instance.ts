@@ -59,17 +59,24 @@ function names(header: string, version: number): boolean {
 
 const summaries = ['true', 'text', 'data', 'false'] as const
 
-function subsetOfParameters({ parameters, context }: Exchange): Subset {
+/** Parameters other than `_summary` and `_elements` are refused, or taken by `other` where it knows them. */
+export function subsetOfParameters(
+  { parameters, context }: Exchange,
+  other?: (name: string, value: string) => boolean,
+): Subset {
   const subset: Subset = {}
   for (const [name, value] of parameters) {
     if (name === '_summary') {
       const summary = summaries.find((each) => each === value)
-      if (!summary) throw invalid('_summary of a read is one of true, text, data, false', name)
+      if (!summary) throw invalid('_summary is one of true, text, data, false here', name)
       subset.summary = summary
     } else if (name === '_elements') {
       subset.elements = [...(subset.elements ?? []), ...value.split(',').filter((element) => element !== '')]
-    } else if (context.settings.handling === 'strict')
-      throw unsupported(`a read has no parameter "${name}"; it has _summary, _elements, _format and _pretty`, name)
+    } else if (!other?.(name, value) && context.settings.handling === 'strict')
+      throw unsupported(
+        `there is no parameter "${name}" here; there are _summary, _elements, _format and _pretty`,
+        name,
+      )
   }
   return subset
 }

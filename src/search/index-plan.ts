@@ -5,7 +5,7 @@
  *
  * Rules are kept by the first property they follow, so that a resource costs what is in it and not what could be.
  */
-import { clientTimeoutMs, compileTypedFhirPath, FhirError, type Json, type Typed } from '../fhir/index.js'
+import { clientTimeoutMs, compileTypedFhirPath, detached, FhirError, type Json, type Typed } from '../fhir/index.js'
 import { type Emit, emitter, type Sink } from './entries.js'
 import type { IndexEntry } from './expression.js'
 import { Beyond } from './fhirpath-syntax.js'
@@ -26,8 +26,9 @@ export function indexPlan(searchParams: SearchParams, type: string): IndexPlan {
   }
   let plan = byType.get(type)
   if (!plan) {
-    plan = makePlan(searchParams, type)
-    byType.set(type, plan)
+    const kept = detached(type)
+    plan = makePlan(searchParams, kept)
+    byType.set(kept, plan)
   }
   return plan
 }
@@ -106,7 +107,7 @@ function compiledExpression(expression: string, type: string): Expressed {
   if (!compiled) {
     if (expressions.size >= expressionsMax) expressions.clear()
     compiled = express(expression, type)
-    expressions.set(key, compiled)
+    expressions.set(detached(key), compiled)
   }
   return compiled
 }

@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/searchparameter.html
  */
-import { type SearchParam, standardSearchParams } from '../fhir/index.js'
+import { detached, type SearchParam, standardSearchParams } from '../fhir/index.js'
 
 /** `state` of an uploaded parameter: 'indexing' until every resource has been looked at. */
 export type ActiveParam = SearchParam & { state: 'active' | 'indexing' }
@@ -27,7 +27,7 @@ export function searchParams(custom: readonly ActiveParam[] = []): SearchParams 
       for (const param of all)
         if (param.base.some((base) => base === type || base === 'Resource' || base === 'DomainResource'))
           if (!found.has(param.code)) found.set(param.code, param)
-      byType.set(type, found)
+      byType.set(detached(type), found)
     }
     return found
   }

@@ -6,7 +6,9 @@
  * The library is loaded when the first unit is met. Units on another than a linear scale (pH, dB) and arbitrary ones
  * ([IU]) have no canonical form and compare by their code.
  */
+
 import { createRequire } from 'node:module'
+import { detached } from '../fhir/index.js'
 
 export const UCUM = 'http://unitsofmeasure.org'
 
@@ -26,7 +28,7 @@ export function canonicalUnit(code: string): CanonicalUnit | undefined {
   if (known.has(code)) return known.get(code)
   const unit = code !== '' && code.length <= codeLengthMax ? lookUp(code) : undefined
   if (known.size >= knownMax) known.clear()
-  known.set(code, unit)
+  known.set(detached(code), unit)
   return unit
 }
 

@@ -29,7 +29,17 @@ const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
   restore: (path) => openSqlite(path),
 })
 
-const eager = { probesMax: 1, termsMax: 2, partsMax: 2, setMax: 2, sortedMin: 0, scannedMin: 2, timelineMin: 1 }
+const eager = {
+  probesMax: 1,
+  termsMax: 2,
+  partsMax: 2,
+  setMax: 2,
+  sortedMin: 0,
+  scannedMin: 2,
+  repeatedMin: 1,
+  timelineMin: 1,
+  wordingMax: 5,
+}
 
 contract(sqlite('SQLite'))
 

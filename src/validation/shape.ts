@@ -52,8 +52,10 @@ const shapes = new Map<string, Shape>()
 export function shapeOf(name: string): Shape {
   let shape = shapes.get(name)
   if (!shape) {
-    shape = make(typeDefinition(name)!)
-    shapes.set(name, shape)
+    const definition = typeDefinition(name)!
+    shape = make(definition)
+    // The name in hand may be a part of somebody's record, and would keep all of it.
+    shapes.set(definition.name, shape)
   }
   return shape
 }

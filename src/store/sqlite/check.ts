@@ -7,6 +7,8 @@ import type { IndexEntry } from '../../search/index.js'
 import type { Stored } from '../store.js'
 import type { Connection } from './connection.js'
 import { Dictionary } from './dictionary.js'
+import { digest } from './digest.js'
+import { docsizeOf, placeOf } from './full-text.js'
 import { post } from './post.js'
 import { type Posted, unpack } from './posted.js'
 import { rowsOf } from './rows.js'
@@ -18,8 +20,8 @@ const chunk = 100
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The rows of one table by the columns that identify them. */
-const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number | number[]) => Sql> = {
-  posting: (rid, row) => sql`SELECT 1 FROM posting WHERE term = ${Number(row)} AND rid = ${rid}`,
+const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number[]) => Sql> = {
+  posting: (rid, row) => sql`SELECT 1 FROM posting WHERE term = ${at(row, 0)} AND rid = ${rid}`,
   reference: (rid, row) =>
     sql`SELECT 1 FROM reference WHERE target = ${at(row, 0)} AND pid = ${at(row, 1)} AND rid = ${rid}`,
   interval: (rid, row) =>
@@ -30,7 +32,7 @@ const tables: Record<keyof ReturnType<typeof rowsOf>, (rid: number, row: number 
     sql`SELECT 1 FROM position WHERE pid = ${at(row, 0)} AND latitude = ${at(row, 1)} AND longitude = ${at(row, 2)} AND rid = ${rid}`,
 }
 
-const at = (row: number | number[], i: number): number => (Array.isArray(row) ? row[i]! : Number.NaN)
+const at = (row: number[], i: number): number => row[i]!
 
 type Table = keyof typeof tables
 
@@ -81,7 +83,16 @@ async function checkIndexes(
         for (const each of wanted.values())
           if (!db.get(tables[table](rid, each))) findings.add(`${type}: a row is missing in ${table}`)
       }
-      for (const { pid } of stored.words) texts[dictionary.codeOf(pid) === '_text' ? '_text' : '_content']++
+      for (const { pid, digest: wanted } of stored.words) {
+        const param = dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+        texts[param]++
+        const waiting = db.value<string | null>(sql`SELECT words FROM wording WHERE place = ${placeOf(rid, param)}`)
+        const there =
+          waiting === undefined
+            ? db.value(sql`SELECT 1 FROM ${docsizeOf(param)} WHERE id = ${rid}`) !== undefined
+            : waiting !== null && digest(waiting) === wanted
+        if (!there) findings.add(`${type}: a full text is missing`)
+      }
       const rebuilt = post(
         {
           tid,
@@ -107,12 +118,12 @@ async function checkIndexes(
     if (n !== expected[table]) findings.add(`${table} has ${n} rows, a rebuild ${expected[table]}`)
     await turn()
   }
-  for (const [table, count] of [
-    ['narrative', texts._text],
-    ['content', texts._content],
-  ] as const) {
-    const n = db.value<number>(sql`SELECT count(*) FROM ${raw(`${table}_docsize`)}`)
-    if (n !== count) findings.add(`${table} has ${n} texts, a rebuild ${count}`)
+  for (const param of ['_text', '_content'] as const) {
+    const n = db.value<number>(
+      sql`SELECT (SELECT count(*) FROM ${docsizeOf(param)} WHERE NOT EXISTS (SELECT 1 FROM wording WHERE place = ${placeOf(raw('id'), param)}))
+        + (SELECT count(*) FROM wording WHERE words IS NOT NULL AND place % 2 = ${raw(param === '_text' ? '0' : '1')})`,
+    )
+    if (n !== texts[param]) findings.add(`${param} has ${n} texts, a rebuild ${texts[param]}`)
   }
   const n = db.value<number>(
     sql`SELECT count(*) FROM entry e LEFT JOIN resource r ON r.rid = e.rid WHERE r.live IS NOT 1`,

@@ -5,9 +5,12 @@
  *
  * Used by the writer, inside its transaction. What a commit added is forgotten again when the commit is rolled back.
  */
+
+import { detached } from '../../fhir/index.js'
 import type { Connection } from './connection.js'
 import { Recent } from './recent.js'
 import { type Sql, sql } from './sql.js'
+import { TermCache } from './term-cache.js'
 
 /** What the values of a parameter are; one parameter may have several (a reference is also a URL). */
 export type Kind =
@@ -41,7 +44,7 @@ export class Dictionary {
   private readonly params = new Map<number, Map<string, Param[]>>()
   private readonly codes = new Map<number, string>()
   private readonly systems = new Recent<string, number>(cachedMax)
-  private readonly terms = new Recent<string, number>(cachedMax)
+  private readonly terms = new TermCache(cachedMax)
   private readonly shapes = new Recent<string, number>(cachedMax)
   private nextTerm = 1
   private absent = -1
@@ -129,7 +132,7 @@ export class Dictionary {
     const pid = this.add(
       sql`INSERT INTO param (tid, code, kind) VALUES (${tid}, ${code}, ${kind}) RETURNING pid AS number`,
     )
-    const param = { pid, tid, code, kind }
+    const param = { pid, tid, code: detached(code), kind }
     this.addParam(param)
     this.undo.push(() => {
       const all = this.params.get(tid)!
@@ -146,19 +149,16 @@ export class Dictionary {
     const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
     const sys = stored?.sys ?? this.add(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys AS number`)
     if (url.length <= cachedLengthMax) {
-      this.systems.set(url, sys)
+      this.systems.set(detached(url), sys)
       if (!stored) this.undo.push(() => this.systems.delete(url))
     }
     return sys
   }
 
   term(pid: number, value: string | null, sys: number, raw: string | null): number {
+    const known = this.terms.get({ pid, value, sys, raw })
+    if (known !== undefined) return known
     const cached = (value?.length ?? 0) + (raw?.length ?? 0) <= cachedLengthMax
-    const key = cached ? `${pid} ${sys} ${value?.length ?? ''} ${value}${raw === null ? '' : `+${raw}`}` : ''
-    if (cached) {
-      const known = this.terms.get(key)
-      if (known !== undefined) return known
-    }
     const stored = this.writer.get<{ term: number }>(
       sql`SELECT term FROM term WHERE pid = ${pid} AND value IS ${value} AND sys = ${sys} AND raw IS ${raw}`,
     )
@@ -167,10 +167,10 @@ export class Dictionary {
       this.writer.run(
         sql`INSERT INTO term (term, pid, value, sys, raw) VALUES (${term}, ${pid}, ${value}, ${sys}, ${raw})`,
       )
-    if (cached) this.terms.set(key, term)
+    if (cached) this.terms.set({ pid, value, sys, raw }, term)
     if (!stored)
       this.undo.push(() => {
-        if (cached) this.terms.delete(key)
+        if (cached) this.terms.forget(pid, value)
         this.nextTerm = Math.min(this.nextTerm, term)
       })
     return term
@@ -196,8 +196,9 @@ export class Dictionary {
   }
 
   private addType(tid: number, name: string): void {
-    this.types.set(name, tid)
-    this.typeNames.set(tid, name)
+    const kept = detached(name)
+    this.types.set(kept, tid)
+    this.typeNames.set(tid, kept)
   }
 
   private addParam(param: Param): void {

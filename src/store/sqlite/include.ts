@@ -9,8 +9,9 @@
 import { everything, type Include } from '../../search/index.js'
 import { StoreLimit } from '../store.js'
 import type { Lookup } from './lookup.js'
-import type { Plan, Scope } from './plan.js'
+import type { Plan } from './plan.js'
 import { targetsOf } from './posted.js'
+import type { Scope } from './source.js'
 import { sql } from './sql.js'
 
 type Member = { rid: number; tid: number }

@@ -10,6 +10,7 @@ import { dirname } from 'node:path'
 import type { Store } from '../store.js'
 import { type Connect, Connection, connect } from './connection.js'
 import { Dictionary } from './dictionary.js'
+import { FullText } from './full-text.js'
 import { Questions } from './functions.js'
 import { History } from './history.js'
 import { lock } from './lock.js'
@@ -52,8 +53,15 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const lookup = new Lookup(reader, dictionary)
     const search = new Search(lookup, questions, includesMax, tuned)
     const deciding = new Search(new Lookup(writer, dictionary), questions, includesMax, tuned)
-    const writing = new Writer(writer, dictionary, (condition, limit) => deciding.ids(condition, limit), clock)
-    const pump = new Pump(writer, writing)
+    const fullText = new FullText(writer)
+    const writing = new Writer(
+      writer,
+      dictionary,
+      (condition, limit) => deciding.ids(condition, limit),
+      fullText,
+      clock,
+    )
+    const pump = new Pump(writer, writing, fullText, tuned.wordingMax)
     const history = new History(lookup, questions, tuned)
     return {
       read: async (ref, reach, version) => history.read(ref, reach, version),

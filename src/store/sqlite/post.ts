@@ -7,6 +7,7 @@ import type { Ref } from '../../fhir/index.js'
 import { fold, type IndexEntry } from '../../search/index.js'
 import { type Dictionary, type Kind, unnamed } from './dictionary.js'
 import { digest } from './digest.js'
+import type { TextParam } from './full-text.js'
 import type { ComponentValue, Posted } from './posted.js'
 import { seriesOfWidth } from './series.js'
 
@@ -22,7 +23,7 @@ export type Source = {
 }
 
 /** The words of the full texts stand beside: they are in the index alone. */
-export type Post = { posted: Posted; shape: number; words: Map<number, { param: '_text' | '_content'; text: string }> }
+export type Post = { posted: Posted; shape: number; words: Map<TextParam, string> }
 
 /** What stands for a component of a composite among the parameters. */
 export const componentCode = (code: string, component: string | number): string =>
@@ -102,8 +103,8 @@ export function post({ tid, entries, referred, ridOf, dateParam }: Source, dicti
         break
       case 'text': {
         const pid = param(entry.param, 'text')
-        const before = words.get(pid)
-        words.set(pid, { param: entry.param, text: before ? `${before.text} ${entry.words}` : entry.words })
+        posted.words.push({ pid, digest: digest(entry.words) })
+        words.set(entry.param, entry.words)
         break
       }
     }
@@ -111,7 +112,6 @@ export function post({ tid, entries, referred, ridOf, dateParam }: Source, dicti
   for (const target of referred) if (!known.has(target)) addTarget(unnamed, target)
   for (const [pid, of] of terms) posted.terms.push({ pid, terms: [...of].sort((a, b) => a - b) })
   for (const target of targets.values()) posted.targets.push(target)
-  for (const [pid, { text }] of words) posted.words.push({ pid, digest: digest(text) })
   if (dateParam !== undefined && patients.size) {
     const pid = dictionary.paramsOf(tid, dateParam).find(({ kind }) => kind === 'interval')?.pid
     if (pid !== undefined && shape.has(pid)) posted.timeline = { pid, targets: [...patients] }

@@ -9,6 +9,7 @@
  */
 import type { Commit, Committed } from '../store.js'
 import type { Connection } from './connection.js'
+import type { FullText } from './full-text.js'
 import { raw } from './sql.js'
 import type { Writer } from './writer.js'
 
@@ -22,6 +23,8 @@ type Waiting = {
 const sliceMs = 12
 /** A group that has worked so long is made durable before more is taken in. */
 const groupMs = 60
+/** How long nobody writes before what can wait is done. */
+const idleMs = 250
 
 function* steps<T>(work: () => T): Generator<void, T> {
   yield
@@ -43,6 +46,8 @@ export class Pump {
   private waiting: Waiting[] = []
   private running: Promise<void> | undefined
   private closed = false
+  private idle: NodeJS.Timeout | undefined
+  private indexing: Promise<void> | undefined
   /** A group was lost, and with it what the writer remembers. */
   private stale = false
   /** Why the last group was lost, if it was. */
@@ -51,7 +56,11 @@ export class Pump {
   constructor(
     private readonly db: Connection,
     private readonly writer: Writer,
-  ) {}
+    private readonly fullText: FullText,
+    private readonly wordingMax: number,
+  ) {
+    if (fullText.waiting) this.tidyLater()
+  }
 
   commit(commit: Commit): Promise<Committed[]> {
     return this.run(() => this.writer.apply(commit))
@@ -74,6 +83,7 @@ export class Pump {
   /** Waits for what was handed in; nothing is taken after. */
   async close(): Promise<void> {
     this.closed = true
+    clearTimeout(this.idle)
     await this.running
   }
 
@@ -82,9 +92,27 @@ export class Pump {
     await turn()
     while (this.waiting.length) {
       await this.group()
+      if (this.fullText.waiting > this.wordingMax && !this.failure) this.indexing ??= this.index()
       if (this.waiting.length) await turn()
     }
     this.running = undefined
+    if (!this.closed) this.tidyLater()
+  }
+
+  /** When nobody has written for a while, full texts are indexed, and then the log is folded into the file, so that it takes no room of its own. */
+  private tidyLater(): void {
+    clearTimeout(this.idle)
+    this.idle = setTimeout(() => {
+      if (this.running || this.closed) return
+      if (this.fullText.waiting && !this.failure) this.indexing ??= this.index()
+      else this.db.db.pragma('wal_checkpoint(TRUNCATE)')
+    }, idleMs).unref()
+  }
+
+  /** A batch of full texts, as work among the rest; what fails is tried again after the next write. */
+  private async index(): Promise<void> {
+    await this.run(() => this.fullText.index()).catch(() => undefined)
+    this.indexing = undefined
   }
 
   private async group(): Promise<void> {

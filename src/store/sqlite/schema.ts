@@ -53,6 +53,9 @@ CREATE TABLE position (pid INTEGER NOT NULL, latitude REAL NOT NULL, longitude R
 CREATE VIRTUAL TABLE narrative USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 CREATE VIRTUAL TABLE content USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 
+-- Words that wait to be indexed: at 2 * rid those of the narrative, at 2 * rid + 1 those of the content.
+CREATE TABLE wording (place INTEGER PRIMARY KEY, words TEXT);
+
 CREATE TABLE claim (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;
 CREATE INDEX claim_expires ON claim (expires) WHERE expires IS NOT NULL;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;

@@ -39,4 +39,20 @@ export function join(parts: Sql[], separator: string): Sql {
 }
 
 /** All of the conditions; true when there are none. */
-export const all = (conditions: Sql[]): Sql => (conditions.length ? join(conditions, ' AND ') : raw('1'))
+export const all = (conditions: Sql[]): Sql =>
+  conditions.length
+    ? nested(
+        conditions,
+        100,
+        (group) => join(group, ' AND '),
+        (group) => sql`(${group})`,
+      )
+    : raw('1')
+
+/** Joins by groups: SQLite joins at most 500 statements in one, and follows at most 1000 levels of an expression. */
+export function nested(parts: Sql[], most: number, combine: (group: Sql[]) => Sql, wrap: (group: Sql) => Sql): Sql {
+  if (parts.length <= most) return combine(parts)
+  const groups: Sql[] = []
+  for (let i = 0; i < parts.length; i += most) groups.push(wrap(combine(parts.slice(i, i + most))))
+  return nested(groups, most, combine, wrap)
+}

@@ -6,13 +6,25 @@
  * The tokenizer splits at every ASCII character that is neither letter nor digit. Folding has turned nearly all of
  * them into spaces; what is left (control characters) is moved out of its sight, so that words stay whole.
  */
+import { type Sql, sql } from './sql.js'
+
 const separators = /[^0-9a-z\u0080-\u{10ffff}]/gu
 
 const searchable = (word: string): string =>
   word.replace(separators, (char) => String.fromCodePoint(0xf000 + char.charCodeAt(0)))
 
-export const searchableWords = (text: string): string => text.split(' ').map(searchable).join(' ')
+/** Hardly any text has one. */
+const separated = /[^ 0-9a-z\u0080-\u{10ffff}]/u
+
+export const searchableWords = (text: string): string =>
+  separated.test(text) ? text.split(' ').map(searchable).join(' ') : text
 
 /** A full-text query for all of the words; one that ends in * stands for every word that begins so. */
 export const wordsQuery = (words: readonly string[]): string =>
   words.map((word) => (word.endsWith('*') ? `"${searchable(word.slice(0, -1))}"*` : `"${searchable(word)}"`)).join(' ')
+
+/** A condition on words that wait to be indexed, for one word of a query. NULL says nothing. */
+export const says = (word: string): Sql =>
+  word.endsWith('*')
+    ? sql`instr(' ' || words, ${` ${word.slice(0, -1)}`}) > 0`
+    : sql`instr(' ' || words || ' ', ${` ${word} `}) > 0`

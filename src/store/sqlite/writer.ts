@@ -16,9 +16,10 @@ import {
 } from '../store.js'
 import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
+import type { FullText, TextParam } from './full-text.js'
 import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, unpack } from './posted.js'
-import { replaceRows, replaceWords } from './rows.js'
+import { RowWriter } from './rows.js'
 import { sql } from './sql.js'
 import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
@@ -40,6 +41,7 @@ type Planned = { change: Commit['changes'][number]; current: Current | undefined
 export type Finder = (condition: Condition, limit: number) => string[]
 
 export class Writer {
+  private readonly rows: RowWriter
   private nextRid = 1
   private nextSeq = 1
   private updated = 0
@@ -49,14 +51,17 @@ export class Writer {
     private readonly db: Connection,
     private readonly dictionary: Dictionary,
     private readonly find: Finder,
+    private readonly fullText: FullText,
     private readonly clock: () => number,
   ) {
+    this.rows = new RowWriter(db)
     this.read()
   }
 
   /** A whole group was lost: what is known of the file is read again. */
   reload(): void {
     this.dictionary.reload()
+    this.fullText.recount()
     this.read()
   }
 
@@ -83,21 +88,32 @@ export class Writer {
     this.dictionary.rollback()
   }
 
-  /** Yields between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
+  /** Yields between conditions and between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
   *apply(commit: Commit): Generator<void, Committed[]> {
     const now = Math.max(this.clock(), this.updated)
     for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
-    for (const [index, condition] of (commit.conditions ?? []).entries()) this.verify(condition, index)
+    for (const [index, condition] of (commit.conditions ?? []).entries()) {
+      this.verify(condition, index)
+      yield
+    }
     const rids = new Map<string, number>()
-    const planned = commit.changes.map((change, index) => this.expect(change, index, rids))
-    if (commit.integrity) this.refuseDangling(planned, rids)
+    const planned: Planned[] = []
+    for (const [index, change] of commit.changes.entries()) {
+      planned.push(this.expect(change, index, rids))
+      yield
+    }
+    if (commit.integrity) yield* this.refuseDangling(planned, rids)
     this.updated = now
     const committed: Committed[] = []
     for (const each of planned) {
       committed.push(each.change.op === 'put' ? this.put(each, each.change, rids, now) : this.delete(each, now))
       yield
     }
-    if (commit.integrity) for (const [index, each] of planned.entries()) this.refuseReferred(each, index)
+    if (commit.integrity)
+      for (const [index, each] of planned.entries()) {
+        this.refuseReferred(each, index)
+        yield
+      }
     return committed
   }
 
@@ -146,10 +162,10 @@ export class Writer {
     return row && { ...row, live: row.live === 1 }
   }
 
-  private refuseDangling(planned: readonly Planned[], rids: Map<string, number>): void {
+  private *refuseDangling(planned: readonly Planned[], rids: Map<string, number>): Generator<void> {
     const there = new Map(planned.map(({ change }) => [`${change.type}/${change.id}`, change.op === 'put']))
-    planned.forEach(({ change }, index) => {
-      if (change.op !== 'put' || exempt.has(change.type)) return
+    for (const [index, { change }] of planned.entries()) {
+      if (change.op !== 'put' || exempt.has(change.type)) continue
       for (const ref of change.references) {
         const key = `${ref.type}/${ref.id}`
         if (!there.has(key)) {
@@ -159,7 +175,8 @@ export class Writer {
         }
         if (!there.get(key)) throw new CommitRefused({ kind: 'dangling', index, ref: { type: ref.type, id: ref.id } })
       }
-    })
+      yield
+    }
   }
 
   private rowOf({ type, id }: Ref): { rid: number; live: number } | undefined {
@@ -214,8 +231,8 @@ export class Writer {
   }
 
   private replace(rid: number, before: Posted | undefined, posted: Posted, words: Post['words']): void {
-    replaceRows(this.db, rid, before, posted)
-    replaceWords(this.db, rid, this.textParam, before, posted, words)
+    this.rows.replace(rid, before, posted)
+    this.replaceWords(rid, before, posted, words)
     this.db.run(sql`INSERT OR REPLACE INTO entry (rid, data) VALUES (${rid}, ${pack(posted)})`)
   }
 
@@ -244,8 +261,8 @@ export class Writer {
     }
     const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
-    replaceRows(this.db, rid, before, nothingPosted)
-    replaceWords(this.db, rid, this.textParam, before, nothingPosted, new Map())
+    this.rows.replace(rid, before, nothingPosted)
+    this.replaceWords(rid, before, nothingPosted, new Map())
     this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
     this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
     return { stored, outcome: 'deleted' }
@@ -294,8 +311,20 @@ export class Writer {
     this.replace(rid, before, posted, words)
   }
 
-  private readonly textParam = (pid: number): '_text' | '_content' =>
-    this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+  /** The full texts whose words changed. */
+  private replaceWords(rid: number, before: Posted | undefined, after: Posted, words: Post['words']): void {
+    const last = new Map(before?.words.map(({ pid, digest }) => [pid, digest]))
+    for (const { pid, digest } of after.words) {
+      const param = this.textParam(pid)
+      if (last.get(pid) !== digest) this.fullText.keep(rid, param, words.get(param)!)
+      last.delete(pid)
+    }
+    for (const pid of last.keys()) this.fullText.keep(rid, this.textParam(pid), null)
+  }
+
+  private textParam(pid: number): TextParam {
+    return this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+  }
 
   private posted(rid: number) {
     return unpack(this.db.get<{ data: Buffer }>(sql`SELECT data FROM entry WHERE rid = ${rid}`)!.data)
@@ -322,7 +351,7 @@ export class Writer {
           targets: before.timeline.targets.map((target) => (target === from ? to : target)),
         },
       }
-      replaceRows(this.db, rid, before, after)
+      this.rows.replace(rid, before, after)
       this.db.run(sql`UPDATE entry SET data = ${pack(after)} WHERE rid = ${rid}`)
     }
     this.db.run(sql`DELETE FROM resource WHERE rid = ${from}`)

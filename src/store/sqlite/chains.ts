@@ -1,0 +1,113 @@
+/**
+ * Chains and `_has`: resources found through what they refer to, or what refers to them.
+ *
+ * https://hl7.org/fhir/R4/search.html#chaining
+ */
+import type { Expression } from '../../search/index.js'
+import type { Plan } from './plan.js'
+import { targetsOf } from './posted.js'
+import { anyOf, no, type Scope, type Source, union } from './source.js'
+import { type Sql, sql } from './sql.js'
+
+type ChainTest = Extract<Expression, { op: 'chain' }>
+type HasTest = Extract<Expression, { op: 'has' }>
+
+/** What a chain leads to, for each type that is there. */
+function targetsOfChain(plan: Plan, { trusted }: Scope, { types }: ChainTest): Scope[] {
+  return types.flatMap((type) => {
+    const scope = plan.scope(type)
+    return scope ? { ...scope, trusted } : []
+  })
+}
+
+/** The numbers of all that satisfy an expression, as a statement. */
+function numbers(
+  plan: Plan,
+  scopes: Scope[],
+  where: Expression,
+): { select: Sql; size: (cap: number) => number } | undefined {
+  const sources = scopes.flatMap((scope) => plan.find(scope, where) ?? [])
+  if (!sources.length) return undefined
+  return {
+    select: union(sources),
+    size: (cap) => sources.reduce((sum, source) => (sum >= cap ? sum : sum + source.size(cap - sum)), 0),
+  }
+}
+
+export function fromChain(plan: Plan, scope: Scope, test: ChainTest): Source | undefined {
+  const pid = plan.lookup.pid(scope.tid, test.param, 'reference')
+  const inner = pid === undefined ? undefined : numbers(plan, targetsOfChain(plan, scope, test), test.of)
+  if (!inner || pid === undefined) return undefined
+  const t = plan.alias()
+  const a = plan.alias()
+  return plan.made({
+    from: sql`FROM (${inner.select}) ${t} CROSS JOIN reference ${a} ON ${a}.target = ${t}.rid AND ${a}.pid = ${pid} WHERE 1`,
+    rid: sql`${a}.rid`,
+    ordered: false,
+  })
+}
+
+export function testChain(plan: Plan, scope: Scope, test: ChainTest, rid: Sql): Sql {
+  const pid = plan.lookup.pid(scope.tid, test.param, 'reference')
+  const targets = targetsOfChain(plan, scope, test)
+  const inner = pid === undefined ? undefined : numbers(plan, targets, test.of)
+  if (!inner || pid === undefined) return no
+  const pids = [pid]
+  const j = plan.alias()
+  const each = plan.ask((data) => `[${targetsOf(data, pids)}]`, rid)
+  const holds =
+    inner.size(plan.tuning.setMax) < plan.tuning.setMax
+      ? sql`${j}.value IN (${inner.select})`
+      : anyOf(
+          targets.map((target) => {
+            const r = plan.alias()
+            return sql`EXISTS (SELECT 1 FROM resource ${r} WHERE ${r}.rid = ${j}.value AND ${r}.tid = ${target.tid} AND ${r}.live = 1
+              AND ${plan.holds(target, test.of, sql`${r}.rid`)})`
+          }),
+        )
+  return sql`EXISTS (SELECT 1 FROM json_each(${each}) ${j} WHERE ${holds})`
+}
+
+export function fromHas(plan: Plan, scope: Scope, test: HasTest): Source | undefined {
+  const referring = referringOf(plan, scope, test)
+  const inner = referring && numbers(plan, [referring.scope], test.of)
+  if (!inner || !referring) return undefined
+  const pids = [referring.pid]
+  const t = plan.alias()
+  const e = plan.alias()
+  const j = plan.alias()
+  const a = plan.alias()
+  const question = plan.questions.add((data) => `[${targetsOf(data, pids)}]`)
+  const source = plan.made({
+    from: sql`FROM (${inner.select}) ${t} CROSS JOIN entry ${e} ON ${e}.rid = ${t}.rid
+      CROSS JOIN json_each(ask(${e}.data, ${question})) ${j}
+      CROSS JOIN resource ${a} ON ${a}.rid = ${j}.value AND ${a}.tid = ${scope.tid} AND ${a}.live = 1 WHERE 1`,
+    rid: sql`${a}.rid`,
+    ordered: false,
+  })
+  // Most refer to one resource each, and counting them is many times cheaper than following what they refer to.
+  return { ...source, size: inner.size }
+}
+
+export function testHas(plan: Plan, scope: Scope, test: HasTest, rid: Sql): Sql {
+  const referring = referringOf(plan, scope, test)
+  const inner = referring && numbers(plan, [referring.scope], test.of)
+  if (!inner || !referring) return no
+  if (inner.size(plan.tuning.setMax) < plan.tuning.setMax) {
+    const source = fromHas(plan, scope, test)
+    return source ? sql`(${rid} IN (SELECT ${source.rid} ${source.from}))` : no
+  }
+  const f = plan.alias()
+  return sql`EXISTS (SELECT 1 FROM reference ${f} WHERE ${f}.target = ${rid} AND ${f}.pid = ${referring.pid}
+    AND ${plan.holds(referring.scope, test.of, sql`${f}.rid`)})`
+}
+
+function referringOf(
+  plan: Plan,
+  { trusted }: Scope,
+  { type, param }: HasTest,
+): { scope: Scope; pid: number } | undefined {
+  const scope = plan.scope(type)
+  const pid = scope && plan.lookup.pid(scope.tid, param, 'reference')
+  return scope && pid !== undefined ? { scope: { ...scope, trusted }, pid } : undefined
+}
