@@ -56,6 +56,7 @@ const params = {
 }
 const numbers = [-1e300, -5, -0.5, 0, 0.1, 0.3, 1, 1.5, 2, 100, 99.5, 100.5, 1e15, 2 ** 53, 1e300]
 const dates = [-8.64e15, -1e12, 0, 1, 999, 1000, 86_400_000, 86_400_000 * 40, 1.7e12, 1.7e12 + 1, 8.64e15]
+const prefixes: Prefix[] = ['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap']
 const widths = [0, 0, 1, 999, 86_399_999, 86_400_000 * 31, 86_400_000 * 400, 1e13]
 
 /** Small, quick, and the same everywhere (mulberry32). */
@@ -78,7 +79,13 @@ type Random = ReturnType<typeof randomness>
 function generator(random: Random, idsOf: (type: string) => string[]) {
   const { below, pick, some, chance } = random
   const text = () => (chance(0.1) ? `${pick(texts)} ${pick(texts)}` : pick(texts))
+  const meeting = () => {
+    const lo = below(4)
+    return { lo, hi: lo + below(3) }
+  }
   const interval = () => {
+    // Half of them meet each other's ends.
+    if (chance(0.5)) return meeting()
     const lo = chance(0.5) ? pick(dates) : pick(numbers)
     return { lo, hi: lo + pick(widths) }
   }
@@ -152,7 +159,7 @@ function generator(random: Random, idsOf: (type: string) => string[]) {
     ...(chance(0.5) ? [entry('text', '_content')] : []),
   ]
 
-  const prefix = () => pick<Prefix>(['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap'])
+  const prefix = () => pick(prefixes)
 
   const leaf = (kind: keyof typeof params, param: string): Expression => {
     switch (kind) {
@@ -447,4 +454,40 @@ export function agreement(engine: Engine, { resources = 120, queries = 400 } = {
       await dispose()
     }
   }, 120_000)
+
+  test(`${engine.name} and the matcher agree on every prefix at every boundary`, async () => {
+    const { store, dispose } = await engine.open()
+    try {
+      const ends = [0, 1, 2, 3, 86_400_003]
+      const periods = ends.flatMap((lo) => ends.filter((hi) => hi >= lo).map((hi) => ({ lo, hi })))
+      const entries = (period: { lo: number; hi: number }): IndexEntry[] => [
+        { kind: 'interval', param: 'date', ...period },
+        { kind: 'quantity', param: 'value', ...period, code: 'g', canonical: { code: 'kg', ...period } },
+      ]
+      const subjects = periods.map((period, i) => ({
+        type: 'Observation',
+        id: `${i}`,
+        updated: 0,
+        entries: entries(period),
+      }))
+      await store.commit({
+        changes: subjects.map((subject) => put(nameOf(subject), { entries: [...subject.entries] })),
+        integrity: true,
+      })
+      for (const period of periods)
+        for (const prefix of prefixes)
+          for (const test of [
+            { op: 'interval', param: 'date', prefix, ...period },
+            { op: 'quantity', param: 'value', prefix, ...period, unit: { kind: 'any' } },
+            { op: 'quantity', param: 'value', prefix, ...period, unit: { kind: 'canonical', code: 'kg' } },
+          ] as const)
+            for (const where of [test, { op: 'not', of: test }] as const) {
+              const found = namesOf(await store.search(query(['Observation'], where), reachOf({}, everything)))
+              const expected = subjects.filter((subject) => match(subject, where)).map(nameOf)
+              expect({ where, found }).toEqual({ where, found: expected })
+            }
+    } finally {
+      await dispose()
+    }
+  })
 }

@@ -3,7 +3,7 @@
  *
  * https://www.mongodb.com/docs/manual/replication/
  *
- * Why it is built as it is: docs/decisions/0007-mongodb.md.
+ * Why it is built as it is: docs/decisions/0021-the-store-on-mongodb.md.
  */
 import type { Store } from '../store.js'
 import { Collections } from './collections.js'
