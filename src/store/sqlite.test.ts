@@ -2,10 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
 import { agreement } from './agreement.js'
 import { contract } from './contract.js'
 import { openSqlite, type SqliteOptions } from './sqlite/index.js'
-import type { Engine } from './testing.js'
+import { commit, type Engine, put, token } from './testing.js'
 
 const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
   name,
@@ -42,6 +43,18 @@ const eager = {
 }
 
 contract(sqlite('SQLite'))
+
+test('a small commit does not wait for all of a large one', async () => {
+  const { store, dispose } = await sqlite('SQLite').open()
+  const order: string[] = []
+  const changes = Array.from({ length: 1000 }, (_, i) => put(`Observation/${i}`, { entries: [token('code', `${i}`)] }))
+  await Promise.all([
+    store.commit({ changes, integrity: true }).then(() => order.push('large')),
+    commit(store, put('Patient/1')).then(() => order.push('small')),
+  ])
+  expect(order).toEqual(['small', 'large'])
+  await dispose()
+})
 
 agreement(sqlite('SQLite'))
 agreement(sqlite('SQLite as with many resources', { tuning: eager }))

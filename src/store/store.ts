@@ -76,7 +76,7 @@ export class CommitRefused extends Error {
 /** More was asked for than one answer may hold. */
 export class StoreLimit extends Error {
   constructor(
-    readonly what: 'includes' | 'resources on the way of a chain',
+    readonly what: 'includes' | 'resources on the way of a chain' | 'bytes of a resource and its values',
     readonly limit: number,
   ) {
     super(`more than ${limit} ${what}`)

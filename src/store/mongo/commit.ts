@@ -8,9 +8,18 @@
  * thousand creates of one type.
  */
 import { randomUUID } from 'node:crypto'
-import type { ClientSession, Db, Document } from 'mongodb'
+import { BSON, type ClientSession, type Db, type Document } from 'mongodb'
 import { type Ref, splice } from '../../fhir/index.js'
-import { type Change, type Claim, type Commit, CommitRefused, type Committed, type Put, type Stored } from '../store.js'
+import {
+  type Change,
+  type Claim,
+  type Commit,
+  CommitRefused,
+  type Committed,
+  type Put,
+  type Stored,
+  StoreLimit,
+} from '../store.js'
 import type { Collections } from './collections.js'
 import { type CurrentDocument, readable, type Searchable, searchable } from './document.js'
 import type { Lanes } from './lanes.js'
@@ -205,7 +214,7 @@ export class Writer {
     const body = splice(serialized, version, now)
     const stored: Stored = { type, id, version, updated: now, deleted: false, method, body }
     const resource = this.parts.documents ? readable(body) : undefined
-    this.replace(stored, current, { ...searchable, ...(resource && { resource }) }, writes)
+    this.replace(stored, current, fitting(body, searchable, resource), writes)
     return { stored, outcome: current && !current.del ? 'updated' : 'created' }
   }
 
@@ -303,6 +312,18 @@ export class Writer {
         if (deleted) throw new CommitRefused({ kind: 'referred', index: deleted.index, by: { type, id } })
       }
   }
+}
+
+/** A document holds 16 MiB, of which what stands beside the values takes little. */
+const documentMax = 16 * 1024 * 1024 - 64 * 1024
+const lookedAtFrom = 1024 * 1024
+
+/** The values with the resource as a document where both fit. @throws StoreLimit */
+function fitting(body: Buffer, searchable: Searchable, resource: Document | undefined): Document {
+  const both = { ...searchable, ...(resource && { resource }) }
+  if (body.length < lookedAtFrom || body.length + BSON.calculateObjectSize(both) < documentMax) return both
+  if (body.length + BSON.calculateObjectSize(searchable) < documentMax) return searchable
+  throw new StoreLimit('bytes of a resource and its values', documentMax)
 }
 
 const nameOf = ({ type, id }: Ref): string => `${type}/${id}`

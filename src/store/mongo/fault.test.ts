@@ -9,7 +9,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import { type Commit, type Store, StoreUnavailable } from '../store.js'
+import { type Commit, type Store, StoreLimit, StoreUnavailable } from '../store.js'
 import { all, drop, put, query, reference, token } from '../testing.js'
 import { openMongo } from './index.js'
 import { databaseOf, dropDatabase, type Mongod, startMongod, startProxy } from './testing.js'
@@ -188,6 +188,19 @@ describe.each(Object.entries(kinds))('%s', (_, kind) => {
     }
     await soundness()
   })
+})
+
+test('a resource that no document holds is refused as too large, and its neighbours stand', async () => {
+  const large = (id: string, bytes: number) => put(`Binary/${id}`, { content: { data: 'x'.repeat(bytes) } })
+  const [fits, tooLarge, neighbour] = await Promise.allSettled([
+    witness.commit({ changes: [large('9', 8_500_000)], integrity: true }),
+    witness.commit({ changes: [large('17', 17_000_000)], integrity: true }),
+    witness.commit({ changes: [put('Patient/small', { entries })], integrity: true }),
+  ])
+  expect([fits.status, neighbour.status]).toEqual(['fulfilled', 'fulfilled'])
+  expect(tooLarge).toMatchObject({ reason: expect.any(StoreLimit) })
+  expect((await witness.read({ type: 'Binary', id: '9' }, all))?.body.length).toBeGreaterThan(8_500_000)
+  await witness.commit({ changes: [drop('Binary/9')], integrity: true })
 })
 
 test('a database that is gone for a while is noticed, said, and found again', async () => {

@@ -18,8 +18,8 @@ export const connect: Connect = (path, role) => {
   if (role === 'writer') db.pragma('journal_mode = WAL')
   // better-sqlite3 compiles WAL with NORMAL, which may lose acknowledged commits when the power goes.
   db.pragma('synchronous = FULL')
-  // Kilobytes; neither connection may fill the memory.
-  db.pragma('cache_size = -24000')
+  // Kilobytes. Every commit empties the reader's, and the system keeps the file in memory too: more was not faster.
+  db.pragma(`cache_size = ${role === 'writer' ? -16_000 : -8000}`)
   db.pragma('temp_store = MEMORY')
   db.pragma('journal_size_limit = 8388608')
   if (role === 'reader') db.pragma('query_only = ON')

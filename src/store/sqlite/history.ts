@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/R4/http.html#history
  *
  * A caller who does not see everything of a type sees the versions of those resources whose current version is within
- * reach (docs/decisions/0006-history-and-reach.md).
+ * reach (docs/decisions/0012-sqlite-history-and-reach.md).
  */
 
 import type { Ref } from '../../fhir/index.js'

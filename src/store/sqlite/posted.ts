@@ -44,6 +44,26 @@ export const nothingPosted: Posted = {
   timeline: undefined,
 }
 
+/** The same with other numbers for the resources referred to. */
+export function retarget(posted: Posted, to: (target: number) => number): Posted {
+  const { targets, composites, timeline } = posted
+  return {
+    ...posted,
+    targets: targets.map(({ pid, target }) => ({ pid, target: to(target) })),
+    composites: composites.map((composite) =>
+      composite.components.some((values) => values.some(({ kind }) => kind === 'target'))
+        ? {
+            ...composite,
+            components: composite.components.map((values) =>
+              values.map((value) => (value.kind === 'target' ? { ...value, target: to(value.target) } : value)),
+            ),
+          }
+        : composite,
+    ),
+    timeline: timeline && { ...timeline, targets: timeline.targets.map(to) },
+  }
+}
+
 class Writer {
   private buffer = Buffer.allocUnsafe(4096)
   private at = 0

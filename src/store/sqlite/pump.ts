@@ -11,7 +11,7 @@ import type { Commit, Committed } from '../store.js'
 import type { Connection } from './connection.js'
 import type { FullText } from './full-text.js'
 import { raw } from './sql.js'
-import type { Writer } from './writer.js'
+import type { Prepared, Writer } from './writer.js'
 
 type Waiting = {
   work: () => Generator<void, unknown>
@@ -23,6 +23,8 @@ type Waiting = {
 const sliceMs = 12
 /** A group that has worked so long is made durable before more is taken in. */
 const groupMs = 60
+/** So many changes are prepared at once: some 10 ms. */
+const portion = 200
 /** How long nobody writes before what can wait is done. */
 const idleMs = 250
 
@@ -62,8 +64,23 @@ export class Pump {
     if (fullText.waiting) this.tidyLater()
   }
 
-  commit(commit: Commit): Promise<Committed[]> {
-    return this.run(() => this.writer.apply(commit))
+  /** A large commit is prepared in portions, between which others commit; itself it is one. */
+  async commit(commit: Commit): Promise<Committed[]> {
+    const { writer } = this
+    const { changes } = commit
+    if (changes.length <= portion)
+      return this.run(() =>
+        writer.apply(
+          commit,
+          changes.map((change) => writer.prepare(change)),
+        ),
+      )
+    const prepared: (Prepared | undefined)[] = []
+    for (let i = 0; i < changes.length; i += portion) {
+      const some = changes.slice(i, i + portion)
+      prepared.push(...(await this.once(() => some.map((change) => writer.prepare(change)))))
+    }
+    return this.run(() => writer.apply(commit, prepared))
   }
 
   /** Any work on the writer, as atomic and as durable as a commit. */
@@ -99,7 +116,7 @@ export class Pump {
     if (!this.closed) this.tidyLater()
   }
 
-  /** When nobody has written for a while, full texts are indexed, and then the log is folded into the file, so that it takes no room of its own. */
+  /** When nobody has written for a while, full texts are indexed, then the log is folded into the file. */
   private tidyLater(): void {
     clearTimeout(this.idle)
     this.idle = setTimeout(() => {

@@ -4,12 +4,12 @@
  * https://www.sqlite.org/withoutrowid.html
  *
  * Names that repeat (types, parameters, systems, codes, words) are written once and known by small numbers; a row of an
- * index is then a few of them. docs/decisions/0005-sqlite-layout.md says why.
+ * index is then a few of them. docs/decisions/0010-sqlite-layout.md says why.
  */
 import type Database from 'better-sqlite3'
 import { StoreUnusable } from '../store.js'
 
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 const tables = `
 CREATE TABLE type (tid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -69,6 +69,10 @@ export function migrate(db: Database.Database, path: string): void {
   if (found > schemaVersion)
     throw new StoreUnusable(
       `${path} was written by a newer version of this program (layout ${found}, this one knows ${schemaVersion}): start the newer version, or restore a backup made by this one`,
+    )
+  if (found > 0)
+    throw new StoreUnusable(
+      `${path} has a layout this version no longer reads (${found}, this one knows ${schemaVersion}): load it anew, or start the version that wrote it`,
     )
   const others = db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()
   if (others !== 0)

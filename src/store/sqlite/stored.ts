@@ -7,7 +7,7 @@
  * and what is long is deflated. Reading puts the bytes together again, exactly as they were answered at first.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import { instant, type Ref, type Serialized, splice, writeString } from '../../fhir/index.js'
+import { instant, type Ref, type Serialized, writeString } from '../../fhir/index.js'
 import type { Stored } from '../store.js'
 import { raw } from './sql.js'
 
@@ -30,18 +30,14 @@ export type Kept = { method: number; body: Buffer }
 const headOf = (type: string, id: string): string =>
   `{"resourceType":${writeString(type)},"id":${writeString(id)},"meta":{`
 
-/** What is stored of a new version. */
-export function keep(
-  { type, id }: Ref,
-  method: Method,
-  serialized: Serialized,
-  version: number,
-  updated: number,
-): Kept {
-  const number = methods.indexOf(method)
-  const plain = serialized.head === headOf(type, id)
-  const body = plain ? Buffer.from(serialized.tail) : splice(serialized, version, updated)
-  const bits = number + (plain ? headless : 0)
+/** What is stored of a new version; undefined where that depends on the version and the time. */
+export function keepTail({ type, id }: Ref, method: Method, { head, tail }: Serialized): Kept | undefined {
+  return head === headOf(type, id) ? deflate(methods.indexOf(method) + headless, Buffer.from(tail)) : undefined
+}
+
+export const keepWhole = (method: Method, body: Buffer): Kept => deflate(methods.indexOf(method), body)
+
+function deflate(bits: number, body: Buffer): Kept {
   if (body.length < deflateFrom) return { method: bits, body }
   const short = deflateRawSync(body, { level: 1 })
   return short.length < body.length ? { method: bits + deflated, body: short } : { method: bits, body }

@@ -18,10 +18,10 @@ import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import type { FullText, TextParam } from './full-text.js'
 import { type Post, post } from './post.js'
-import { nothingPosted, type Posted, pack, unpack } from './posted.js'
+import { nothingPosted, type Posted, pack, retarget, unpack } from './posted.js'
 import { RowWriter } from './rows.js'
 import { sql } from './sql.js'
-import { byRid, type Kept, keep, keptDelete, storedOf, type VersionRow } from './stored.js'
+import { byRid, type Kept, keepTail, keepWhole, keptDelete, storedOf, type VersionRow } from './stored.js'
 import { dateParam } from './timeline.js'
 
 /** Resources that record what was done: what they refer to may go, or never have been there. */
@@ -37,6 +37,9 @@ type Current = {
 }
 
 type Planned = { change: Commit['changes'][number]; current: Current | undefined; rid: number }
+
+/** `kept` is absent where it depends on the version. */
+export type Prepared = { post: Post; refs: Ref[]; kept: Kept | undefined }
 
 export type Finder = (condition: Condition, limit: number) => string[]
 
@@ -89,7 +92,7 @@ export class Writer {
   }
 
   /** Yields between conditions and between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
-  *apply(commit: Commit): Generator<void, Committed[]> {
+  *apply(commit: Commit, prepared: readonly (Prepared | undefined)[]): Generator<void, Committed[]> {
     const now = Math.max(this.clock(), this.updated)
     for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
     for (const [index, condition] of (commit.conditions ?? []).entries()) {
@@ -105,8 +108,9 @@ export class Writer {
     if (commit.integrity) yield* this.refuseDangling(planned, rids)
     this.updated = now
     const committed: Committed[] = []
-    for (const each of planned) {
-      committed.push(each.change.op === 'put' ? this.put(each, each.change, rids, now) : this.delete(each, now))
+    for (const [index, each] of planned.entries()) {
+      const { change } = each
+      committed.push(change.op === 'put' ? this.put(each, change, prepared[index]!, rids, now) : this.delete(each, now))
       yield
     }
     if (commit.integrity)
@@ -125,7 +129,7 @@ export class Writer {
       throw new CommitRefused({ kind: 'claim', index, value: held.value })
     // A few of those that are over are swept with each new one, so that the table never grows without bound.
     this.db.run(sql`DELETE FROM claim WHERE key IN (SELECT key FROM claim WHERE expires <= ${now} LIMIT 4)`)
-    this.db.run(sql`INSERT INTO claim (key, value, expires) VALUES (${key}, ${value}, ${expires ?? null})`)
+    this.db.run(sql`INSERT OR REPLACE INTO claim (key, value, expires) VALUES (${key}, ${value}, ${expires ?? null})`)
   }
 
   private verify(condition: Condition, index: number): void {
@@ -204,7 +208,13 @@ export class Writer {
     )
   }
 
-  private put({ current, rid }: Planned, put: Put, rids: Map<string, number>, now: number): Committed {
+  private put(
+    { current, rid }: Planned,
+    put: Put,
+    prepared: Prepared,
+    rids: Map<string, number>,
+    now: number,
+  ): Committed {
     const { type, id, method } = put
     if (current?.seq != null && current.live) {
       const stored = this.stored(rid)
@@ -221,9 +231,10 @@ export class Writer {
       method,
       body: splice(put.serialized, version, now),
     }
-    const seq = this.addVersion(rid, stored, keep(put, method, put.serialized, version, now))
+    const seq = this.addVersion(rid, stored, prepared.kept ?? keepWhole(method, stored.body))
     if (current && current.seq === null) this.moveReferences(current.rid, rid)
-    const { posted, shape, words } = this.postOf(put, rids)
+    const { shape, words } = prepared.post
+    const posted = retarget(prepared.post.posted, (symbol) => this.ridOf(prepared.refs[-symbol - 1]!, rids))
     if (current?.seq == null) this.insert(rid, put, seq, shape)
     else this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 1, sid = ${shape} WHERE rid = ${rid}`)
     this.replace(rid, current?.live ? this.posted(rid) : undefined, posted, words)
@@ -284,13 +295,27 @@ export class Writer {
     return seq
   }
 
-  private postOf({ type, entries, references }: Put, rids: Map<string, number>): Post {
-    const ridOf = (ref: Ref) => this.ridOf(ref, rids)
+  /**
+   * What can be done for a change before its commit begins: nothing is decided yet, and what is written (names that
+   * were not known) does no harm if the commit never comes. References have symbols, -1 for the first of `refs`.
+   */
+  prepare(change: Commit['changes'][number]): Prepared | undefined {
+    if (change.op === 'delete') return undefined
+    const { type, entries, references, method, serialized } = change
+    const symbols = new Map<string, number>()
+    const refs: Ref[] = []
+    const ridOf = ({ type, id }: Ref): number => {
+      const key = `${type}/${id}`
+      let symbol = symbols.get(key)
+      if (symbol === undefined) {
+        symbol = -refs.push({ type, id })
+        symbols.set(key, symbol)
+      }
+      return symbol
+    }
     const referred = references.map(ridOf)
-    return post(
-      { tid: this.dictionary.type(type), entries, referred, ridOf, dateParam: dateParam(type) },
-      this.dictionary,
-    )
+    const source = { tid: this.dictionary.type(type), entries, referred, ridOf, dateParam: dateParam(type) }
+    return { post: post(source, this.dictionary), refs, kept: keepTail(change, method, serialized) }
   }
 
   /** Gives a current resource other entries; what it refers to stays known whether or not a parameter finds it. */
@@ -335,22 +360,7 @@ export class Writer {
     const referring = this.db.all<{ rid: number }>(sql`SELECT DISTINCT rid FROM reference WHERE target = ${from}`)
     for (const { rid } of referring) {
       const before = this.posted(rid)
-      const after = {
-        ...before,
-        targets: before.targets.map((each) => (each.target === from ? { ...each, target: to } : each)),
-        composites: before.composites.map((composite) => ({
-          ...composite,
-          components: composite.components.map((values) =>
-            values.map((value) =>
-              value.kind === 'target' && value.target === from ? { ...value, target: to } : value,
-            ),
-          ),
-        })),
-        timeline: before.timeline && {
-          ...before.timeline,
-          targets: before.timeline.targets.map((target) => (target === from ? to : target)),
-        },
-      }
+      const after = retarget(before, (target) => (target === from ? to : target))
       this.rows.replace(rid, before, after)
       this.db.run(sql`UPDATE entry SET data = ${pack(after)} WHERE rid = ${rid}`)
     }
