@@ -193,6 +193,21 @@ describe('read', () => {
     if (status === 304) expect(response.text).toBeFalsy()
   })
 
+  test('If-Modified-Since with the Last-Modified of the answer is 304, unless the second had another version', async () => {
+    const { id, url } = await created()
+    const ask = (since: string) => api().get(url).set('If-Modified-Since', since)
+    const { headers } = await api().get(url).expect(200)
+    await ask(headers['last-modified']!).expect(304)
+    for (const birthDate of ['2001-01-01', '2002-01-01', '2003-01-01'])
+      await api().put(url).set('Content-Type', json).send(patient({ id, birthDate })).expect(200)
+    const history = await api().get(`${url}/_history?_count=2`).expect(200)
+    const [last, before] = history.body.entry.map(({ response }: { response: { lastModified: string } }) =>
+      response.lastModified.slice(0, 19),
+    )
+    const since = (await api().get(url).expect(200)).headers['last-modified']!
+    await ask(since).expect(last === before ? 200 : 304)
+  })
+
   test('_summary and _elements give a part that says so', async () => {
     const { url } = await created(patient({ birthDate: '1988-04-12', photo: [{ title: 'x' }] }))
     const summary = await api().get(`${url}?_summary=true`).expect(200)
@@ -500,6 +515,36 @@ describe('search', () => {
     expect(body.entry).toBeUndefined()
   })
 
+  test('the total is stated where all matches fit on the first page, and not where it would have to be counted', async () => {
+    const family = 'Fits'
+    for (const given of ['a', 'b', 'c']) await created(patient({ name: [{ family, given: [given] }] }))
+    const totalOf = async (query: string) =>
+      (await api().get(`/Patient?family=${family}${query}`).expect(200)).body.total
+    expect(await totalOf('')).toBe(3)
+    expect(await totalOf('&_count=3')).toBe(3)
+    expect(await totalOf('&_count=2')).toBeUndefined()
+    expect(await totalOf('&_count=2&_total=accurate')).toBe(3)
+    expect(await totalOf('&_total=none')).toBeUndefined()
+    expect(await totalOf('&_summary=count')).toBe(3)
+    const first = await api().get(`/Patient?family=${family}&_count=2`).expect(200)
+    const second = await api().get(linkOf(first, 'next')!).expect(200)
+    expect(second.body.entry).toHaveLength(1)
+    expect(second.body.total).toBeUndefined()
+  })
+
+  test('the total counts matches, not what is included', async () => {
+    const { id } = await created()
+    await created({
+      resourceType: 'Observation',
+      status: 'final',
+      code: { text: 'x' },
+      subject: { reference: `Patient/${id}` },
+    })
+    const { body } = await api().get(`/Observation?subject=${id}&_include=Observation:subject`).expect(200)
+    expect(body.entry).toHaveLength(2)
+    expect(body.total).toBe(1)
+  })
+
   test('a compartment is searched by its path', async () => {
     const { id } = await created()
     await created({
@@ -617,6 +662,48 @@ describe('batch and transaction', () => {
 
   test('only a Bundle is posted to the base', async () => {
     expectOutcome(await api().post('/').set('Content-Type', json).send(patient()).expect(400))
+  })
+})
+
+describe('operations inside a transaction', () => {
+  const sent = (entry: object[]) =>
+    api().post('/').set('Content-Type', json).send({ resourceType: 'Bundle', type: 'transaction', entry })
+  const posted = (url: string, ...parameter: object[]) => ({
+    request: { method: 'POST', url },
+    resource: { resourceType: 'Parameters', parameter },
+  })
+
+  test('those that only answer are carried out, by POST too', async () => {
+    const { url } = await created()
+    const entry = [
+      posted('Patient/$validate', { name: 'resource', resource: patient() }),
+      posted('Patient/$validate', { name: 'resource', resource: patient({ gender: 'unheard-of' }) }),
+      posted(`${url.slice(1)}/$everything`, { name: '_count', valueInteger: 5 }),
+      { request: { method: 'POST', url: 'Patient' }, resource: patient() },
+    ]
+    const { body } = await sent(entry).expect(200)
+    const status = body.entry.map(({ response }: { response: { status: string } }) => response.status.slice(0, 3))
+    expect(status).toEqual(['200', '200', '200', '201'])
+  })
+
+  test('those that change state, and those there are not, are refused and nothing is done', async () => {
+    const { url } = await created()
+    const name = [{ family: 'Never' }]
+    for (const refused of [
+      posted(`${url.slice(1)}/$meta-add`, { name: 'meta', valueMeta: { tag: [{ code: 'x' }] } }),
+      posted('Patient/$nothing'),
+      posted('$%'),
+    ]) {
+      const response = await sent([
+        { request: { method: 'POST', url: 'Patient' }, resource: patient({ name }) },
+        refused,
+      ])
+      expect(response.status).toBeGreaterThanOrEqual(400)
+      expect(response.status).toBeLessThan(500)
+      expectOutcome(response)
+    }
+    expect((await api().get(url).expect(200)).headers['etag']).toBe('W/"1"')
+    expect((await api().get('/Patient?family=Never&_summary=count')).body.total).toBe(0)
   })
 })
 
