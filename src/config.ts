@@ -195,6 +195,12 @@ export const settings = {
     'Most resources one page may include, or a conditional delete remove.',
   ),
   bundleEntriesMax: integer('BUNDLE_ENTRIES_MAX', 20_000, [1, 1_000_000], 'Most entries of a batch or transaction.'),
+  searchValuesMax: integer(
+    'SEARCH_VALUES_MAX',
+    20_000,
+    [100, 10_000_000],
+    'Most values of one resource that searches find it by; a large CodeSystem may need more, and others wait longer.',
+  ),
   bodyMax: bytes('BODY_MAX', '32mb', 'Largest request body, also after decompression.'),
   urlMax: integer('URL_MAX', 16_384, [256, 60_000], 'Longest URL; longer searches go by `POST _search`.'),
   parametersMax: integer(

@@ -39,6 +39,8 @@ export type Settings = {
   /** Most resources one response or conditional delete may touch. */
   includesMax: number
   bundleEntriesMax: number
+  /** Most search values of one resource: more would keep others waiting. */
+  searchValuesMax: number
   /** Refuse dangling local references and deletes of what is referred to. */
   integrity: boolean
   /** 32 bytes that seal paging tokens. */
