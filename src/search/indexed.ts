@@ -33,11 +33,14 @@ export function indexed(
   const sink: Sink = { entries: [], root: resource, zone, baseUrls }
   for (const property in resource) {
     const rules = plan.byProperty.get(property)
-    if (rules) for (const rule of rules) rule(resource, sink)
-    if (sink.entries.length > entriesMax)
-      throw tooLarge(
-        `the resource has more than ${entriesMax} values to search by; split it up, or raise SEARCH_VALUES_MAX`,
-      )
+    if (!rules) continue
+    for (const rule of rules) {
+      rule(resource, sink)
+      if (sink.entries.length > entriesMax)
+        throw tooLarge(
+          `the resource has more than ${entriesMax} values to search by; split it up, or raise SEARCH_VALUES_MAX`,
+        )
+    }
   }
   for (const rule of plan.always) rule(resource, sink)
   const entries = distinct(sink.entries)
