@@ -27,6 +27,8 @@ const seconds = options.quick ? 1 : 3
 const patients = 40
 const resourcesStored = options.quick ? 20_000 : 100_000
 const wanted = options.only?.split(',')
+/** V8 gives memory back some seconds after the work is done. */
+const quietMs = 30_000
 const rows = []
 const running = new Set()
 
@@ -175,6 +177,8 @@ async function loadSynthea() {
   }
   const cpu = cpuSeconds(ours.child.pid) - cpuBefore
   const worst = await delays.stop()
+  const atOnce = residentMegabytes(ours.child.pid)
+  await new Promise((resolve) => setTimeout(resolve, quietMs))
   const rss = residentMegabytes(ours.child.pid)
   await stop(ours.child)
   rows.push([
@@ -191,7 +195,7 @@ async function loadSynthea() {
     '<= 250 ms',
     '',
   ])
-  rows.push(['resident memory after it', `${rss} MB`, '', '<= 200 MB', ''])
+  rows.push(['resident memory after it', `${rss} MB`, `${atOnce} MB at once`, '<= 200 MB', ''])
   const disk = statSync(path).size
   rows.push([
     'disk, history and indexes included',
@@ -259,7 +263,7 @@ function watchDelay(url) {
 
 async function startOurs(path, probe = '/metadata') {
   const port = await freePort()
-  const child = spawn(process.execPath, ['dist/main.js', 'serve'], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', 'dist/main.js', 'serve'], {
     cwd: root,
     env: {
       ...process.env,
@@ -268,6 +272,9 @@ async function startOurs(path, probe = '/metadata') {
       STORE: `sqlite:${path}`,
       AUTH: 'off',
       LOG_LEVEL: 'warn',
+      // As in the Dockerfile.
+      MALLOC_ARENA_MAX: '1',
+      MALLOC_TRIM_THRESHOLD_: '131072',
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   })

@@ -27,6 +27,14 @@ describe('settings', () => {
     })
   })
 
+  test('a store is a file or a MongoDB, whose password is not shown', () => {
+    const url = 'mongodb+srv://me:word@db.example/x?tls=true'
+    expect(readConfig({ STORE: url }).store).toEqual({ kind: 'mongodb', url })
+    expect(rows.find(({ variable }) => variable === 'STORE')?.show?.(url)).toBe(
+      'mongodb+srv://(hidden)@db.example/x?tls=true',
+    )
+  })
+
   test('the name with our prefix stands before the plain one', () => {
     expect(readConfig({ PORT: '1', HOSPITALLINK_PORT: '2' }).port).toBe(2)
     expect(readConfig({ PORT: '1' }).port).toBe(1)
@@ -38,7 +46,7 @@ describe('settings', () => {
     ['PORT', '80a', /PORT=80a must be a whole number from 0 to 65535/],
     ['PORT', '70000', /whole number/],
     ['PAGE_SIZE', '-1', /PAGE_SIZE=-1 must be a whole number/],
-    ['STORE', 'mongodb://localhost/x', /arrives with the MongoDB store; use sqlite:PATH/],
+    ['STORE', 'mongodb:///x', /must be sqlite:PATH/],
     ['STORE', 'postgres://x', /must be sqlite:PATH/],
     ['STORE', 'sqlite:', /must be sqlite:PATH/],
     ['BASE_URL', '/fhir', /must be an absolute URL/],

@@ -16,6 +16,8 @@ export type Setting<T> = {
   sentence: string
   read: (text: string) => T
   secret?: true
+  /** The text as it may be seen, where a part of it is secret. */
+  show?(text: string): string
   developmentOnly?(value: T): boolean
 }
 
@@ -107,13 +109,13 @@ function seconds(variable: string, fallback: number, max: number, sentence: stri
 }
 
 /** Where resources live. */
-export type StoreUrl = { kind: 'sqlite'; path: string }
+export type StoreUrl = { kind: 'sqlite'; path: string } | { kind: 'mongodb'; url: string }
 
 function storeUrl(value: string): StoreUrl {
-  if (/^mongodb(\+srv)?:\/\//.test(value))
-    throw new ConfigError('names MongoDB, which arrives with the MongoDB store; use sqlite:PATH until then')
+  if (/^mongodb(\+srv)?:\/\/[^/]/.test(value)) return { kind: 'mongodb', url: value }
   const path = value.startsWith('sqlite:') ? value.slice('sqlite:'.length) : ''
-  if (path === '') throw new ConfigError('must be sqlite:PATH, such as sqlite:./data/hospital.db')
+  if (path === '')
+    throw new ConfigError('must be sqlite:PATH, such as sqlite:./data/hospital.db, or mongodb://HOST/DATABASE')
   return { kind: 'sqlite', path }
 }
 
@@ -157,10 +159,11 @@ export const settings = {
   },
   store: {
     variable: 'STORE',
-    type: '`sqlite:PATH`',
+    type: '`sqlite:PATH`, `mongodb://…`, `mongodb+srv://…`',
     default: 'sqlite:./data/hospital.db',
-    sentence: 'Where resources live. The folder is made when it is missing.',
+    sentence: 'Where resources live: a file, whose folder is made when it is missing, or a MongoDB replica set.',
     read: storeUrl,
+    show: (text: string) => text.replace(/\/\/[^/?]*@/, '//(hidden)@'),
   },
   auth: choice(
     'AUTH',
@@ -192,6 +195,12 @@ export const settings = {
     'Most resources one page may include, or a conditional delete remove.',
   ),
   bundleEntriesMax: integer('BUNDLE_ENTRIES_MAX', 20_000, [1, 1_000_000], 'Most entries of a batch or transaction.'),
+  searchValuesMax: integer(
+    'SEARCH_VALUES_MAX',
+    20_000,
+    [100, 10_000_000],
+    'Most values of one resource that searches find it by; a large CodeSystem may need more, and others wait longer.',
+  ),
   bodyMax: bytes('BODY_MAX', '32mb', 'Largest request body, also after decompression.'),
   urlMax: integer('URL_MAX', 16_384, [256, 60_000], 'Longest URL; longer searches go by `POST _search`.'),
   parametersMax: integer(

@@ -190,8 +190,11 @@ async function check(): Promise<void> {
 }
 
 async function backup(file: string): Promise<void> {
-  const { backupSqlite } = await import('./store/index.js')
-  await backupSqlite(readConfig(process.env).store.path, file)
+  const { backupSqlite, StoreUnusable } = await import('./store/index.js')
+  const { store } = readConfig(process.env)
+  if (store.kind === 'mongodb')
+    throw new StoreUnusable('MongoDB is backed up by its own tools, such as mongodump; docs/operating.md says how.')
+  await backupSqlite(store.path, file)
   console.log(`A consistent copy is in ${file}.`)
 }
 
@@ -199,7 +202,7 @@ function showConfig(): void {
   readConfig(process.env)
   for (const row of rows) {
     const { text, from } = written(row, process.env)
-    const shown = row.secret && from !== 'default' ? '(hidden)' : text === '' ? '(unset)' : text
+    const shown = row.secret && from !== 'default' ? '(hidden)' : text === '' ? '(unset)' : (row.show?.(text) ?? text)
     console.log(`${row.variable.padEnd(20)} ${shown.padEnd(28)} ${from === 'default' ? '' : `from ${from}`}`.trimEnd())
     console.log(`${' '.repeat(21)}${row.sentence.replaceAll('`', '')} (${row.type.replaceAll('`', '')})`)
   }

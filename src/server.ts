@@ -17,7 +17,7 @@ import { instant, operationOutcome, writeJson } from './fhir/index.js'
 import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { operations } from './operations/index.js'
 import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
-import { openSqlite, type Store } from './store/index.js'
+import { openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -83,7 +83,8 @@ async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
   })
 }
 
-export const openStore = ({ store, includesMax }: Config): Promise<Store> => openSqlite(store.path, { includesMax })
+export const openStore = ({ store, includesMax }: Config): Promise<Store> =>
+  store.kind === 'mongodb' ? openMongo(store.url, { includesMax }) : openSqlite(store.path, { includesMax })
 
 /** Everything behind HTTP: also what the command line works on. */
 export type World = { context: Context; close(): Promise<void> }
@@ -104,7 +105,7 @@ export async function openWorld(
       newId: newId ?? randomUUID,
       baseUrls: baseUrlsOf(config, port),
       settings: { ...config, sealingKey: await sealingKeyOf(store) },
-      report: (error) => log?.error({ err: error }, 'an entry of a batch met an error of the server'),
+      report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
     }
     const definitions = await Definitions.open(context)
     return {

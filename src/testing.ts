@@ -1,9 +1,13 @@
 /**
- * A server for tests: on a free port, with a store of its own in a folder that is removed afterwards.
+ * A server for tests: on a free port, with a store of its own that is removed afterwards.
+ *
+ * The store is a file, or a database on the MongoDB whose address is in TEST_STORE.
  */
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MongoClient } from 'mongodb'
 import { readConfig } from './config.js'
 import { type Server, startServer, type Wiring } from './server.js'
 
@@ -13,10 +17,10 @@ export type TestServer = Server & {
 }
 
 export async function startTestServer(settings: Record<string, string> = {}, wiring: Wiring = {}): Promise<TestServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
+  const store = storeOfItsOwn(process.env['TEST_STORE'])
   const config = readConfig({
     PORT: '0',
-    STORE: `sqlite:${join(folder, 'test.db')}`,
+    STORE: store.url,
     LOG_LEVEL: 'silent',
     CLOSE_TIMEOUT: '1',
     ...settings,
@@ -27,7 +31,32 @@ export async function startTestServer(settings: Record<string, string> = {}, wir
     fhir: `${server.origin}/fhir`,
     close: async () => {
       await server.close()
-      rmSync(folder, { recursive: true, force: true })
+      await store.remove()
+    },
+  }
+}
+
+type TestStore = { url: string; remove(): Promise<void> }
+
+function storeOfItsOwn(mongodb: string | undefined): TestStore {
+  if (mongodb) return database(mongodb)
+  const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
+  return {
+    url: `sqlite:${join(folder, 'test.db')}`,
+    remove: async () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+function database(server: string): TestStore {
+  const name = `test-${randomBytes(6).toString('hex')}`
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return {
+    url: url.href,
+    remove: async () => {
+      const client = new MongoClient(server)
+      await client.db(name).dropDatabase()
+      await client.close()
     },
   }
 }

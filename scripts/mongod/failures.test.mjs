@@ -8,6 +8,9 @@ import { MongoClient } from 'mongodb'
 import { startProxy } from './proxy.mjs'
 import { startMongod } from './server.mjs'
 
+/** After a failure a driver looks at the server again at the earliest after half a second, unless it is told otherwise. */
+const SOON = { minHeartbeatFrequencyMS: 10 }
+
 const OPTIONS = { readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority', j: true } }
 
 let mongod
@@ -19,7 +22,7 @@ const failing = (mode, data) =>
 
 beforeAll(async () => {
   mongod = await startMongod()
-  client = await MongoClient.connect(mongod.url)
+  client = await MongoClient.connect(mongod.url, SOON)
   db = client.db('failures')
 })
 
@@ -110,7 +113,7 @@ describe('the proxy', () => {
   let through
   beforeAll(async () => {
     proxy = await startProxy({ port: mongod.port })
-    through = await MongoClient.connect(proxy.url, { serverSelectionTimeoutMS: 3000 })
+    through = await MongoClient.connect(proxy.url, { ...SOON, serverSelectionTimeoutMS: 1000 })
   })
   afterAll(async () => {
     await through.close()
@@ -147,6 +150,28 @@ describe('the proxy', () => {
     }
     expect(await items.findOne({ _id: 1 })).toEqual({ _id: 1, n: 2 })
   })
+
+  test.each([
+    ['dropReply', 1],
+    ['dropRequest', 0],
+  ])(
+    '%s: the caller runs into its own limit',
+    async (fate, done) => {
+      const limits = { ...SOON, socketTimeoutMS: 100, serverSelectionTimeoutMS: 300, connectTimeoutMS: 300 }
+      const impatient = await MongoClient.connect(proxy.url, { ...limits, retryWrites: false })
+      const items = impatient.db('failures').collection(`silent-${fate}`)
+      proxy.reset()
+      proxy.plan(1, fate)
+      await expect(items.insertOne({ _id: 1 })).rejects.toThrow(/timed out/)
+      expect(await items.countDocuments({})).toBe(done)
+      proxy.silence()
+      await expect(items.findOne({})).rejects.toThrow()
+      proxy.up()
+      expect(await items.countDocuments({})).toBe(done)
+      await impatient.close()
+    },
+    20_000,
+  )
 
   test('a reply can be late, and the server out of reach for a while', async () => {
     const items = through.db('failures').collection('lost')

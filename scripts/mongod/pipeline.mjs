@@ -17,6 +17,7 @@ import { parseSort, sorted } from './sort.mjs'
  * What stages that look elsewhere need.
  * @typedef {object} Elsewhere
  * @property {(collection: string, filter: object, variables: object) => object[]} find
+ * @property {(collection: string, stages: object[], variables: object) => object[]} run
  */
 
 /**
@@ -143,7 +144,7 @@ const STAGES = {
   $graphLookup: graphLookup,
   $unionWith: (specification, documents, variables, elsewhere) => {
     const { coll, pipeline = [] } = typeof specification === 'string' ? { coll: specification } : specification
-    return [...documents, ...runStages(pipeline, elsewhere.find(coll, {}, variables), variables, elsewhere)]
+    return [...documents, ...elsewhere.run(coll, pipeline, variables)]
   },
   $out: elsewhereOnly('$out'),
   $merge: elsewhereOnly('$merge'),
@@ -266,8 +267,15 @@ function lookup(specification, documents, variables, elsewhere) {
   return documents.map((document) => {
     const inner = { ...variables }
     for (const [name, run] of computed) inner[name] = run(document, scope(variables, document))
-    const filter = localField === undefined ? {} : { [foreignField]: { $in: localValues(document, localField) } }
-    const found = runStages(pipeline, elsewhere.find(from, filter, inner), inner, elsewhere)
+    const found =
+      localField === undefined
+        ? elsewhere.run(from, pipeline, inner)
+        : runStages(
+            pipeline,
+            elsewhere.find(from, { [foreignField]: { $in: localValues(document, localField) } }, inner),
+            inner,
+            elsewhere,
+          )
     const out = ownCopy(plainOf(document))
     setAt(out, as.split('.'), found.map(plainOf))
     return out

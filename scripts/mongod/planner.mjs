@@ -46,7 +46,7 @@ export function plansFor(collection, { filter, sort, hint, noScan, namespace }) 
   const best = byOr
     ? [byOr, ...plans.filter((plan) => plan.orderOnly && byOr.blocking)]
     : plans.filter((plan) => !plan.orderOnly || !ordered)
-  if (best.length > 0) return best.sort((a, b) => merit(b) - merit(a))
+  if (best.length > 0) return undominated(best.sort((a, b) => merit(b) - merit(a)))
   if (noScan && !isEmpty(filter))
     refuse(
       291,
@@ -127,11 +127,29 @@ function indexPlans(index, predicates, filter, sort, hinted) {
       sorted: order !== undefined,
       exact: exact && all.every((node) => used.has(node)),
       orderOnly: !answers,
-      bounded: intervals.filter((list) => !isFull(list)).length,
-      points: leadingPoints(intervals),
-      fields: new Set(index.fields.map(({ path }) => path)),
+      boundedPaths: new Set(index.fields.filter((_, i) => !isFull(intervals[i])).map(({ path }) => path)),
+      pointPaths: new Set(index.fields.slice(0, leadingPoints(intervals)).map(({ path }) => path)),
     },
   ]
+}
+
+/**
+ * Leaves out plans that cannot do better than another: one that holds single values for everything they limit, and gives the
+ * order if they do. Starting those as well would only cost time.
+ */
+function undominated(plans) {
+  const kept = []
+  for (const plan of plans) {
+    const worse = kept.some(
+      (other) =>
+        other.kind === 'index' &&
+        plan.kind === 'index' &&
+        (other.sorted || !plan.sorted) &&
+        [...plan.boundedPaths].every((path) => other.pointPaths.has(path)),
+    )
+    if (!worse) kept.push(plan)
+  }
+  return kept
 }
 
 const fullScanOf = (index, sort) => ({
@@ -152,8 +170,8 @@ function leadingPoints(intervals) {
 
 /** Of plans that do equally well in the trial the earlier wins: many exact values first, no sorting, no fetching. */
 const merit = (plan) =>
-  (plan.points ?? 0) * 4 +
-  (plan.bounded ?? 0) * 2 +
+  (plan.pointPaths?.size ?? 0) * 4 +
+  (plan.boundedPaths?.size ?? 0) * 2 +
   (plan.sorted ? 3 : 0) +
   (plan.exact ? 1 : 0) -
   (plan.orderOnly ? 100 : 0)

@@ -16,8 +16,8 @@ const OWN = new Set(['hello', 'isMaster', 'ismaster', 'ping', 'endSessions', 'ki
 
 /**
  * What is to happen to one message: the reply is lost and the connection cut (the command was run), the request is lost and
- * the connection cut (it was not), or either is late.
- * @typedef {'cutReply' | 'cutRequest' | { delayMs: number }} Fate
+ * the connection cut (it was not), either is lost and the connection stays silent, or the reply is late.
+ * @typedef {'cutReply' | 'cutRequest' | 'dropReply' | 'dropRequest' | { delayMs: number }} Fate
  */
 
 export class CuttingProxy {
@@ -30,6 +30,7 @@ export class CuttingProxy {
     /** @type {Map<number, Fate>} by the number of the command, from 1 */
     this.fates = new Map()
     this.refusing = false
+    this.silent = false
   }
 
   async listen() {
@@ -64,8 +65,16 @@ export class CuttingProxy {
     for (const socket of this.sockets) socket.destroy()
   }
 
+  /** Takes connections and bytes and lets nothing through, like a network that swallows everything, until `up`. */
+  silence() {
+    this.silent = true
+  }
+
   up() {
     this.refusing = false
+    // What was swallowed is missing in the middle of these.
+    if (this.silent) for (const socket of this.sockets) socket.destroy()
+    this.silent = false
   }
 
   async close() {
@@ -97,6 +106,7 @@ export class CuttingProxy {
     const later = (socket, message, milliseconds) =>
       setTimeout(() => socket.destroyed || socket.write(message), milliseconds)
     const toServer = splitter((message) => {
+      if (this.silent) return
       const [name] = parseMessage(message).body.members().keys()
       if (OWN.has(name)) {
         server.write(message)
@@ -105,14 +115,16 @@ export class CuttingProxy {
       this.commands.push(name)
       const fate = this.fates.get(this.commands.length)
       if (fate === 'cutRequest') cut()
-      else {
+      else if (fate !== 'dropRequest') {
         if (fate !== undefined) awaited.set(message.readInt32LE(4), fate)
         server.write(message)
       }
     })
     const toClient = splitter((message) => {
+      if (this.silent) return
       const fate = awaited.get(message.readInt32LE(8))
       if (fate === 'cutReply') cut()
+      else if (fate === 'dropReply') return
       else if (fate !== undefined) later(client, message, fate.delayMs)
       else client.write(message)
     })

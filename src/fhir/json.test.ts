@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { Decimal, depthMax, type Json, JsonError, parseJson, writeJson } from './index.js'
+import { Decimal, depthMax, type Json, JsonError, parseJson, propertiesMax, writeJson } from './index.js'
 
 /** Texts of numbers as JSON writes them, above all those that a double would change. */
 const numberText = fc
@@ -138,6 +138,12 @@ describe('texts that are refused, with the place', () => {
     expect(refusal(Buffer.from('\ufeff"a"', 'utf16le')).message).toContain('UTF-8')
     expect(refusal(Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])).message).toContain('UTF-8')
     expect(refusal('"\ud800"').message).toContain('surrogate')
+  })
+
+  test('has no more properties than any type of FHIR could need', () => {
+    const wide = (count: number) => `{${Array.from({ length: count }, (_, i) => `"p${i}":1`).join()}}`
+    expect(Object.keys(parseJson(wide(propertiesMax)) as object)).toHaveLength(propertiesMax)
+    expect(refusal(wide(propertiesMax + 1)).message).toContain('properties in one object')
   })
 
   test('more than a hundred levels, in the time the text takes', () => {

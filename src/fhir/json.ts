@@ -38,6 +38,9 @@ export class JsonError extends Error {
 
 export const depthMax = 100
 
+/** Properties of one object: FHIR's types have a few dozen, and half a million names keep everybody waiting. */
+export const propertiesMax = 2000
+
 /**
  * A value from its JSON text or UTF-8 bytes.
  *
@@ -117,7 +120,8 @@ class Reader {
       this.at++
       return object
     }
-    for (;;) {
+    for (let count = 1; ; count++) {
+      if (count > propertiesMax) this.fail(`more than ${propertiesMax} properties in one object`)
       if (this.next() !== QUOTE) this.fail('a property name in double quotes was expected')
       const start = this.at
       const key = this.string()

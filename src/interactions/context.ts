@@ -27,7 +27,7 @@ export type Context = {
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
-  /** Told of our own bugs that must not fail more than one entry of a batch. */
+  /** Told of our own errors that must not fail more: of one entry of a batch, of a visit for a search parameter. */
   report?: (error: unknown) => void
 }
 
@@ -39,6 +39,8 @@ export type Settings = {
   /** Most resources one response or conditional delete may touch. */
   includesMax: number
   bundleEntriesMax: number
+  /** Most search values of one resource: more would keep others waiting. */
+  searchValuesMax: number
   /** Refuse dangling local references and deletes of what is referred to. */
   integrity: boolean
   /** 32 bytes that seal paging tokens. */

@@ -6,7 +6,7 @@
  * Driven by the definitions, because `reference` is a uri in DetectedIssue and a Reference in Consent, and because the
  * value of an Identifier is a string and no link even where it reads `urn:uuid:…`. Canonicals are not replaced, as R4 says.
  */
-import { isObject, type Json, type JsonObject, type Resource, typeDefinition } from '../fhir/index.js'
+import { detached, isObject, type Json, type JsonObject, type Resource, typeDefinition } from '../fhir/index.js'
 
 /** What each link becomes; the same text leaves it as it is. `uri` also sees href and src in the narrative. */
 export type Links = { reference(text: string): string; uri?: (text: string) => string }
@@ -30,7 +30,7 @@ function planOf(type: string): Plan {
   let plan = plans.get(type)
   if (!plan) {
     plan = new Map()
-    plans.set(type, plan)
+    plans.set(detached(type), plan)
     for (const [name, { type: value }] of typeDefinition(type)?.properties ?? []) {
       const step = stepOf(name, value.code)
       if (step) plan.set(name, step)

@@ -6,16 +6,29 @@
 import { reach } from '../access/index.js'
 import { isId, parseJson, type Resource } from '../fhir/index.js'
 import { and, type Expression } from '../search/index.js'
-import type { Load } from '../terminology/index.js'
+import type { Stored } from '../store/index.js'
+import { type Load, Recent } from '../terminology/index.js'
 import type { Context } from './context.js'
 
+/** Bytes of the resources that are kept parsed, so that a value set of many codes is not read anew by each search. */
+const keptMax = 16 * 1024 * 1024
+
 export function loadCanonical({ caller, store }: Pick<Context, 'caller' | 'store'>): Load {
+  const kept = new Recent<Resource>(keptMax)
+  const parsed = ({ type, id, version, updated, body }: Stored): Resource => {
+    const key = `${type}/${id}/${version}/${updated}`
+    const known = kept.get(key)
+    if (known) return known
+    const resource = parseJson(body) as Resource
+    kept.set(key, resource, body.length)
+    return resource
+  }
   return async (canonicalOrRef, type) => {
     const mine = reach(caller, 'read')
     if (canonicalOrRef.startsWith(`${type}/`)) {
       const id = canonicalOrRef.slice(type.length + 1)
       const stored = isId(id) ? await store.read({ type, id }, mine) : undefined
-      return stored && !stored.deleted ? (parseJson(stored.body) as Resource) : undefined
+      return stored && !stored.deleted ? parsed(stored) : undefined
     }
     const [url = '', version] = canonicalOrRef.split('|')
     const where: Expression[] = [{ op: 'uri', param: 'url', how: 'exact', value: url }]
@@ -32,6 +45,6 @@ export function loadCanonical({ caller, store }: Pick<Context, 'caller' | 'store
       mine,
     )
     const [newest] = matches
-    return newest && (parseJson(newest.stored.body) as Resource)
+    return newest && parsed(newest.stored)
   }
 }

@@ -11,7 +11,6 @@ import {
   applyJsonPatch,
   deleted,
   invalid,
-  isObject,
   notFound,
   parseJson,
   type Ref,
@@ -103,8 +102,7 @@ export function patched({ type, id, body: bytes }: Stored, body: PatchBody): Res
   const before = parseJson(bytes) as Resource
   const after =
     body.kind === 'json' ? applyJsonPatch(before, body.operations) : applyFhirPathPatch(before, body.parameters)
-  if (!isObject(after)) throw invalid('the patch leaves no resource behind')
   if (after['resourceType'] !== type) throw invalid('a patch cannot change the type of a resource', 'resourceType')
   if (after['id'] !== id) throw invalid('a patch cannot change the id of a resource', `${type}.id`)
-  return after as Resource
+  return after
 }

@@ -51,7 +51,7 @@ export function prepareChecked(
     id,
     method,
     serialized: serialize(own, id),
-    entries: indexed(own, { searchParams, zone: settings.zone, baseUrls }),
+    entries: indexed(own, { searchParams, zone: settings.zone, baseUrls, entriesMax: settings.searchValuesMax }),
     references: [...references.values()],
     ...(expect && { expect }),
   }

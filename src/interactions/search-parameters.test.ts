@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { reach } from '../access/index.js'
 import { isObject, parseJson, type Resource } from '../fhir/index.js'
@@ -95,6 +96,35 @@ describe('an uploaded parameter', () => {
       focus: { identifier: { value: 'http://acme.org/SearchParameter/marital' } },
     })
     expect(visited(task)).toMatchObject({ valueInteger: 1 })
+  })
+
+  test('is visited again when a visit fails, which is reported', async () => {
+    const { stored } = await create(context(), married)
+    const reported: unknown[] = []
+    let failures = 0
+    const { maintenance } = base.store
+    const reindex: typeof maintenance.reindex = (...given) => {
+      if (failures++ === 0) return Promise.reject(new Error('the disk is full'))
+      return maintenance.reindex(...given)
+    }
+    const failing = Object.create(base.store, {
+      maintenance: { value: Object.create(maintenance, { reindex: { value: reindex } }) },
+    })
+    await definitions.close()
+    definitions = await Definitions.open({
+      ...base,
+      store: failing,
+      report: (error) => reported.push(error),
+    })
+    await create(context(), parameter())
+    await definitions.settled()
+    expect(reported).toEqual([
+      expect.objectContaining({ cause: expect.objectContaining({ message: 'the disk is full' }) }),
+    ])
+    expect(state()).toBe('indexing')
+    while (state() !== 'active') await setTimeout(50)
+    expect(await idsBy('marital', 'married')).toEqual([stored.id])
+    expect(failures).toBeGreaterThan(1)
   })
 
   test('is visited to the end after a restart, from where it was', async () => {

@@ -40,6 +40,9 @@ const codeSystem = 'https://hospitallink.example/fhir/CodeSystem/task'
 /** How long a write may take from its preparation to its commit and still be indexed by parameters that came meanwhile. */
 const inFlightMs = 60_000
 
+/** How long after a visit that failed the next begins, doubled with each failure up to the longest. */
+const retryMs = { first: 1000, longest: 300_000 }
+
 /** How often progress is written down. */
 const progressMs = 2000
 
@@ -52,6 +55,8 @@ export class Definitions {
   private refreshing: Promise<void> = Promise.resolve()
   private working: Promise<void> | undefined
   private closed = false
+  private failures = 0
+  private retry: NodeJS.Timeout | undefined
 
   private constructor(private readonly context: DefinitionsContext) {
     this.store = this.watched(context.store)
@@ -97,6 +102,7 @@ export class Definitions {
   /** Stops visiting; what is left is done after the next start. */
   async close(): Promise<void> {
     this.closed = true
+    clearTimeout(this.retry)
     await this.working
   }
 
@@ -153,9 +159,22 @@ export class Definitions {
     for (const each of uploaded)
       if (each.state === 'indexing' && tasks.get(each.task)?.['status'] !== 'in-progress')
         await this.save(each, 'in-progress')
+    this.start()
+  }
+
+  private start(): void {
+    clearTimeout(this.retry)
     this.working ??= this.work().finally(() => {
       this.working = undefined
     })
+  }
+
+  /** What failed is tried again, from where it stood, ever more seldom while it fails. */
+  private startLater(): void {
+    clearTimeout(this.retry)
+    if (this.closed) return
+    const delayMs = Math.min(retryMs.first * 2 ** this.failures++, retryMs.longest)
+    this.retry = setTimeout(() => this.start(), delayMs).unref()
   }
 
   private apply(): void {
@@ -185,12 +204,19 @@ export class Definitions {
     const failed = new Set<string>()
     for (;;) {
       const next = this.uploaded.find(({ state, task }) => state === 'indexing' && !failed.has(task))
-      if (!next || this.closed) return
+      if (!next || this.closed) {
+        if (failed.size) this.startLater()
+        return
+      }
       try {
         await this.visit(next)
-      } catch {
-        // The parameter stays 'indexing', which a search is told, and the next start tries again from where it stood.
+        this.failures = 0
+      } catch (error) {
+        // The parameter stays 'indexing', which a search is told.
         failed.add(next.task)
+        this.context.report?.(
+          new Error('a visit for a new search parameter failed; it is tried again', { cause: error }),
+        )
       }
     }
   }

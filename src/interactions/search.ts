@@ -6,6 +6,7 @@
 import { reach } from '../access/index.js'
 import { tooCostly } from '../fhir/index.js'
 import { type Parsed, type Position, parse, type SearchRequest } from '../search/index.js'
+import type { Found } from '../store/index.js'
 import type { Context, SearchResult } from './context.js'
 import { pageState, pageToken } from './page.js'
 
@@ -25,7 +26,7 @@ export async function search(context: Context, request: SearchRequest & { page?:
   const includes = found.matches.reduce((sum, { mode }) => (mode === 'include' ? sum + 1 : sum), 0)
   if (includes > includesMax)
     throw tooCostly(`the page includes more than ${includesMax} resources; ask for a smaller _count or fewer includes`)
-  const result: SearchResult = { found, parsed, ...(plan && { plan }) }
+  const result: SearchResult = { found: withTotal(found, parsed), parsed, ...(plan && { plan }) }
   if (!found.next || parsed.query.count === 0) return result
   const { types, compartment } = asked
   const state = {
@@ -36,6 +37,13 @@ export async function search(context: Context, request: SearchRequest & { page?:
     a: found.next,
   }
   return { ...result, next: await pageToken(context, 'search', mine, state) }
+}
+
+/** Where all matches stand on the first page their number is known without counting; `_total=none` wants none. */
+function withTotal(found: Found, { query, applied }: Parsed): Found {
+  if (found.next || found.total !== undefined || query.after || query.count === 0) return found
+  if (applied.some(([name, value]) => name === '_total' && value === 'none')) return found
+  return { ...found, total: found.matches.reduce((sum, { mode }) => (mode === 'match' ? sum + 1 : sum), 0) }
 }
 
 /** `now` is that of the first page, so that all pages measure from the same time. */

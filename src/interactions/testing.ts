@@ -49,6 +49,7 @@ function contextOn(store: Store, settings: Partial<Settings>): Context {
       pageSizeMax: 1000,
       includesMax: 1000,
       bundleEntriesMax: 5000,
+      searchValuesMax: 20_000,
       integrity: true,
       sealingKey: new Uint8Array(32),
       handling: 'strict',

@@ -67,7 +67,8 @@ async function readEntries(context: Context, json: readonly Json[], dispatch: Di
           'request.url',
         )
       entries.push(entry)
-      if (entry.resource) refuseInvalid(entry.resource)
+      // What is sent to an operation is not stored, and may be there to be told what is wrong with it.
+      if (entry.resource && entry.target.kind !== 'other') refuseInvalid(entry.resource)
     } catch (error) {
       const placed = atEntry(error, index)
       if (!(placed instanceof FhirError)) throw placed

@@ -478,6 +478,14 @@ describe('delete', () => {
   })
 })
 
+test('a resource with more search values than others can wait for is refused, and nothing is stored', async () => {
+  const small = { ...context, settings: { ...context.settings, searchValuesMax: 100 } }
+  const names = Array.from({ length: 101 }, (_, i) => ({ family: `F${i}` }))
+  const failure = await failureOf(create(small, patient({ name: names })))
+  expect([failure.status, failure.issues[0]?.code]).toEqual([413, 'too-long'])
+  expect(await countOf(context, 'Patient')).toBe(0)
+})
+
 describe('read and vread', () => {
   test('of what never was are 404, whatever the version looks like', async () => {
     expect((await failureOf(read(context, refTo('p')))).status).toBe(404)

@@ -3,38 +3,65 @@
  *
  * https://hl7.org/fhir/R4/operations.html#request
  *
- * Unknown names are refused like unknown search parameters are: a misspelt parameter must not change what is answered.
+ * What the OperationDefinition does not take is refused like unknown search parameters are: a misspelt parameter must
+ * not change what is answered.
  */
-import { Decimal, invalid, isObject, type Json, type JsonObject, type Resource, unsupported } from '../fhir/index.js'
+import {
+  Decimal,
+  FhirError,
+  invalid,
+  isObject,
+  type Json,
+  type JsonObject,
+  operationDefinitions,
+  type Resource,
+} from '../fhir/index.js'
+import { argumentIssues } from '../validation/index.js'
 import type { OperationCall } from './operation.js'
 
 /** `value` is text where it came from the query string; a resource where the parameter carried one. */
 export type Argument = { name: string; value: Json }
 
+/** `definition` is a canonical; `others` tells whether a name that the definition lacks is taken all the same. */
+export type Takes = { definition: string; others?: (name: string) => boolean }
+
 /** How an answer is written, which is for the HTTP layer and no business of an operation. */
 const aboutTheAnswer = new Set(['_format', '_pretty'])
 
-/** All arguments of the call. `known` are the names the operation takes; absent: any. */
-export function argumentsOf(call: OperationCall, known?: readonly string[]): Argument[] {
-  const given = [
-    ...call.parameters
-      .map(([name, value]): Argument => ({ name, value }))
-      .filter(({ name }) => !aboutTheAnswer.has(name)),
-    ...(call.input?.resourceType === 'Parameters' ? parametersOf(call.input) : []),
-  ]
-  const strange = known && given.find(({ name }) => !known.includes(name))
-  if (strange)
-    throw unsupported(
-      known.length
-        ? `the operation has no parameter "${strange.name}"; it has ${known.join(', ')}`
-        : `the operation takes no parameters; leave "${strange.name}" out`,
-      strange.name,
-    )
+const definitions = new Map(operationDefinitions.map((definition) => [definition.url, definition]))
+
+/** All arguments of the call. @throws FhirError if they are not what the operation takes */
+export function argumentsOf(call: OperationCall, takes: Takes): Argument[] {
+  const query = call.parameters.filter(([name]) => !aboutTheAnswer.has(name))
+  const input = parametersIn(call)
+  const given = [...query.map(([name, value]): Argument => ({ name, value })), ...(input ? argumentsIn(input) : [])]
+  refuseStrange(takes, query, input)
   return given
 }
 
+/** The names of the parameters in the body, whatever they are. */
+export const namesIn = (call: OperationCall): string[] => {
+  const input = parametersIn(call)
+  return input ? argumentsIn(input).map(({ name }) => name) : []
+}
+
+const parametersIn = ({ input }: OperationCall): Resource | undefined =>
+  input?.resourceType === 'Parameters' ? input : undefined
+
+function refuseStrange(takes: Takes, query: OperationCall['parameters'], input: Resource | undefined): void {
+  const definition = definitions.get(takes.definition)!
+  const defined = new Set(definition.parameter.filter(({ use }) => use === 'in').map(({ name }) => name))
+  const isChecked = (name: string) => defined.has(name) || !takes.others?.(name)
+  const parameter = (input?.['parameter'] ?? []) as (JsonObject & { name: string })[]
+  const issues = argumentIssues(definition, {
+    query: query.filter(([name]) => isChecked(name)),
+    ...(input && { input: { ...input, parameter: parameter.map((each) => (isChecked(each.name) ? each : {})) } }),
+  })
+  if (issues.length) throw new FhirError(400, issues)
+}
+
 /** The parameters of a Parameters resource; what is not a named value or resource is refused. */
-function parametersOf(parameters: Resource): Argument[] {
+function argumentsIn(parameters: Resource): Argument[] {
   const list = parameters['parameter'] ?? []
   if (!Array.isArray(list)) throw invalid('Parameters.parameter must be a list', 'Parameters.parameter')
   return list.map((parameter, index) => {
@@ -95,6 +122,12 @@ export function resourceOf(call: OperationCall, given: Argument[], name: string)
     throw invalid(`the parameter "${name}" must be a resource`, name)
   return value as Resource
 }
+
+/** A resource as the one parameter of a Parameters resource. */
+export const parameter = (name: string, resource: Resource): Resource => ({
+  resourceType: 'Parameters',
+  parameter: [{ name, resource }],
+})
 
 /** A single value that is not a resource, as the Parameters an operation answers. */
 export function returned(value: JsonObject): Resource {

@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/R4/resource-operation-convert.html
  */
 import { invalid } from '../fhir/index.js'
-import { argumentsOf, resourceOf } from './arguments.js'
+import { argumentsOf, namesIn, parameter, resourceOf } from './arguments.js'
 import type { Operation } from './operation.js'
 
 export const convert: Operation = {
@@ -16,9 +16,10 @@ export const convert: Operation = {
   affectsState: false,
   async run(_context, call) {
     // A Parameters resource without `input` is itself what is to be converted.
-    const wrapped = call.input?.resourceType === 'Parameters' && argumentsOf(call).some(({ name }) => name === 'input')
-    const resource = wrapped ? resourceOf(call, argumentsOf(call, ['input']), 'input') : call.input
-    if (!resource) throw invalid('send the resource to convert as the body of a POST', 'input')
-    return { kind: 'resource', resource }
+    const { input } = call
+    if (!input) throw invalid('send the resource to convert as the body of a POST', 'input')
+    const wrapped = namesIn(call).includes('input') ? call : { ...call, input: parameter('input', input) }
+    const given = argumentsOf(wrapped, { definition: convert.definition })
+    return { kind: 'resource', resource: resourceOf(wrapped, given, 'input')! }
   },
 }

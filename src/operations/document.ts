@@ -34,7 +34,9 @@ export const document: Operation = {
   instance: true,
   affectsState: false,
   async run(context, call) {
-    const given = argumentsOf(call, call.id === undefined ? ['id', 'persist', 'graph'] : ['persist', 'graph'])
+    const given = argumentsOf(call, { definition: document.definition })
+    if (call.id !== undefined && textOf(given, 'id') !== undefined)
+      throw unsupported('the URL says already which Composition is meant; leave "id" out', 'id')
     if (textOf(given, 'graph') !== undefined)
       throw unsupported('documents are made of what the Composition refers to; leave "graph" out', 'graph')
     const composition = await read(context, { type: 'Composition', id: call.id ?? idOf(context, textOf(given, 'id')) })

@@ -30,15 +30,12 @@ import type { Operation, OperationAnswer, OperationCall } from './operation.js'
 import { belonging, type Filter, type Portion, portion, type Scope, withSupport } from './record.js'
 import { searchset } from './searchset.js'
 
-const names = ['start', 'end', '_since', '_type', '_count', '_page']
-
 const operation = (
   of: string,
   levels: { type: boolean },
-  known: string[],
   scopeOf: (context: Context, call: OperationCall, filter: Filter) => Promise<Scope>,
 ): Operation => ({
-  definition: `http://hl7.org/fhir/OperationDefinition/${of}-everything`,
+  definition: definitionOf(of),
   code: 'everything',
   system: false,
   types: [of],
@@ -46,7 +43,7 @@ const operation = (
   instance: true,
   affectsState: false,
   async run(context, call) {
-    const given = argumentsOf(call, known)
+    const given = argumentsOf(call, { definition: definitionOf(of), others: (name) => name === '_page' })
     const scope = await scopeOf(context, call, filterOf(context, given))
     const count = positiveOf(given, '_count')
     return count === undefined
@@ -55,14 +52,16 @@ const operation = (
   },
 })
 
-export const patientEverything = operation('Patient', { type: true }, names, async (context, { id }, filter) => {
+const definitionOf = (of: string) => `http://hl7.org/fhir/OperationDefinition/${of}-everything`
+
+export const patientEverything = operation('Patient', { type: true }, async (context, { id }, filter) => {
   if (id === undefined) return { type: 'Patient', ids: 'all', patients: 'all', filter }
   await read(context, { type: 'Patient', id })
   return { type: 'Patient', ids: [id], patients: new Set([id]), filter }
 })
 
 /** The patients who are active members. A group that is described by characteristics has none that are named. */
-export const groupEverything = operation('Group', { type: false }, names, async (context, call, filter) => {
+export const groupEverything = operation('Group', { type: false }, async (context, call, filter) => {
   const group = parseJson((await read(context, { type: 'Group', id: call.id! })).body) as Resource
   const member = group['member']
   const ids = new Set<string>()
@@ -74,21 +73,16 @@ export const groupEverything = operation('Group', { type: false }, names, async 
   return { type: 'Patient', ids: [...ids], patients: ids, filter }
 })
 
-export const encounterEverything = operation(
-  'Encounter',
-  { type: false },
-  names.filter((name) => name !== 'start' && name !== 'end'),
-  async (context, call, filter) => {
-    const encounter = parseJson((await read(context, { type: 'Encounter', id: call.id! })).body) as Resource
-    const patient = patientOf(context, encounter['subject'])
-    return {
-      type: 'Encounter',
-      ids: [call.id!],
-      patients: new Set(patient === undefined ? [] : [patient]),
-      filter,
-    }
-  },
-)
+export const encounterEverything = operation('Encounter', { type: false }, async (context, call, filter) => {
+  const encounter = parseJson((await read(context, { type: 'Encounter', id: call.id! })).body) as Resource
+  const patient = patientOf(context, encounter['subject'])
+  return {
+    type: 'Encounter',
+    ids: [call.id!],
+    patients: new Set(patient === undefined ? [] : [patient]),
+    filter,
+  }
+})
 
 function patientOf({ baseUrls }: Context, reference: unknown): string | undefined {
   const text = typeof reference === 'object' && reference && 'reference' in reference ? reference.reference : undefined

@@ -35,7 +35,8 @@ export const lastn: Operation = {
   instance: false,
   affectsState: false,
   async run(context, call) {
-    const given = argumentsOf(call)
+    // Any search parameter says which observations.
+    const given = argumentsOf(call, { definition: lastn.definition, others: () => true })
     const max = positiveOf(given, 'max') ?? 1
     const names = [...new Set(given.map(({ name }) => name))].filter((name) => name !== 'max')
     const parameters = names.flatMap((name) => textsOf(given, name).map((value): [string, string] => [name, value]))

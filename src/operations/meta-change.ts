@@ -15,20 +15,22 @@ import { metaOf } from './meta.js'
 import type { Operation } from './operation.js'
 
 const operation = (code: string, apply: (meta: JsonObject, labels: JsonObject) => JsonObject): Operation => ({
-  definition: `http://hl7.org/fhir/OperationDefinition/Resource-${code}`,
+  definition: definitionOf(code),
   code,
   system: false,
   type: false,
   instance: true,
   affectsState: true,
   async run(context, call) {
-    const given = argumentsOf(call, ['meta'])
-    const labels = labelsOf(given.length === 1 ? given[0]!.value : undefined)
+    const given = argumentsOf(call, { definition: definitionOf(code) })
+    const labels = labelsOf(given[0]?.value)
     const ref = { type: call.type!, id: call.id! }
     const valueMeta = await relabel(context, ref, (meta) => apply(meta, labels))
     return { kind: 'resource', resource: returned({ valueMeta }) }
   },
 })
+
+const definitionOf = (code: string) => `http://hl7.org/fhir/OperationDefinition/Resource-${code}`
 
 /** Reads, relabels and updates on condition that nobody else did so in between; then it starts over. */
 async function relabel(context: Context, ref: Ref, apply: (meta: JsonObject) => JsonObject): Promise<JsonObject> {

@@ -22,7 +22,7 @@ export const meta: Operation = {
   instance: true,
   affectsState: false,
   async run(context, call) {
-    argumentsOf(call, [])
+    argumentsOf(call, { definition: meta.definition })
     const { type, id } = call
     if (type !== undefined && id !== undefined) {
       const { body } = await read(context, { type, id })

@@ -21,11 +21,10 @@ import {
 import { type Context, read } from '../interactions/index.js'
 import { type Expression, or } from '../search/index.js'
 import { validate as validateResource } from '../validation/index.js'
-import { argumentsOf, resourceOf, textOf } from './arguments.js'
+import { argumentsOf, namesIn, parameter, resourceOf, textOf } from './arguments.js'
 import type { Operation, OperationCall } from './operation.js'
 
 const modes = ['create', 'update', 'delete']
-const names = ['resource', 'mode', 'profile']
 
 export const validate: Operation = {
   definition: 'http://hl7.org/fhir/OperationDefinition/Resource-validate',
@@ -45,12 +44,11 @@ export const validate: Operation = {
 function unwrapped(call: OperationCall): OperationCall {
   const { input, type } = call
   if (input?.resourceType !== 'Parameters' || type !== 'Parameters') return call
-  if (argumentsOf({ ...call, parameters: [] }).some(({ name }) => name === 'resource')) return call
-  return { ...call, input: { resourceType: 'Parameters', parameter: [{ name: 'resource', resource: input }] } }
+  return namesIn(call).includes('resource') ? call : { ...call, input: parameter('resource', input) }
 }
 
 async function issuesOf(context: Context, call: OperationCall): Promise<Issue[]> {
-  const given = argumentsOf(call, names)
+  const given = argumentsOf(call, { definition: validate.definition })
   const mode = textOf(given, 'mode')
   if (mode !== undefined && !modes.includes(mode)) throw invalid(`mode is one of ${modes.join(', ')}`, 'mode')
   if (call.id === undefined && (mode === 'update' || mode === 'delete'))

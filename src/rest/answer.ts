@@ -11,7 +11,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type FhirError, type JsonObject, parseJson, type Resource, writeJson, writeXml } from '../fhir/index.js'
 import { etag } from '../interactions/index.js'
 import type { Stored } from '../store/index.js'
-import { compress, compressMin, compressor, encodingOf } from './compress.js'
+import { compress, compressMin, compressor, type Encoding, encodingOf } from './compress.js'
 import type { Format } from './negotiate.js'
 import type { Parameter } from './parameters.js'
 
@@ -32,7 +32,19 @@ export type Answer = {
   form?: Parameter[]
 }
 
-export const httpDate = (ms: number): string => new Date(ms).toUTCString()
+const dates = new Map<number, string>()
+
+/** As HTTP writes it. Resources are loaded many a second, and a date costs more than finding it again. */
+function httpDate(ms: number): string {
+  const second = Math.floor(ms / 1000)
+  let date = dates.get(second)
+  if (date === undefined) {
+    date = new Date(ms).toUTCString()
+    if (dates.size >= 1000) dates.clear()
+    dates.set(second, date)
+  }
+  return date
+}
 
 export const resourceAnswer = (status: number, resource: JsonObject): Answer => ({
   status,
@@ -67,32 +79,41 @@ export type Sending = {
   extra: readonly string[]
 }
 
-export async function send(sending: Sending, answer: Answer): Promise<void> {
-  const { response, request, format } = sending
-  if (response.headersSent || response.destroyed) return
+/** Promises its end only where something must be waited for: compression, a stream. */
+export function send(sending: Sending, answer: Answer): Promise<void> | undefined {
+  const { response, format } = sending
+  if (response.headersSent || response.destroyed) return undefined
+  const isFhir = answer.contentType === undefined
+  if (answer.pieces) {
+    if (!isFhir || (format.kind === 'json' && !format.pretty)) return stream(sending, answer, answer.pieces)
+    return collected(answer, answer.pieces).then((whole) => send(sending, whole))
+  }
   const headers = headersOf(sending, answer)
-  if (answer.pieces && answer.contentType === undefined && (format.kind === 'xml' || format.pretty))
-    return send(sending, await collected(answer, answer.pieces))
-  if (answer.pieces) return stream(sending, answer, headers, answer.pieces)
   if (!answer.body) {
     if (answer.status !== 204 && answer.status !== 304) headers.push('Content-Length', '0')
     response.writeHead(answer.status, headers)
     response.end()
-    return
+    return undefined
   }
   headers.push('Content-Type', answer.contentType ?? format.contentType)
-  let body = answer.contentType === undefined ? represent(answer.body, format) : answer.body
-  if (sending.compress && body.length >= compressMin && isText(answer.contentType)) {
-    const encoding = encodingOf(request.headers['accept-encoding'])
-    if (encoding) {
-      body = await compress(body, encoding)
-      headers.push('Content-Encoding', encoding)
-    }
-  }
+  const body = isFhir ? represent(answer.body, format) : answer.body
+  const encoding = encodingFor(sending, answer, body.length)
+  if (encoding === undefined) return end(sending, answer.status, headers, body)
+  headers.push('Content-Encoding', encoding)
+  return compress(body, encoding).then((compressed) => end(sending, answer.status, headers, compressed))
+}
+
+function end({ request, response }: Sending, status: number, headers: string[], body: Buffer): undefined {
   headers.push('Content-Length', String(body.length))
-  response.writeHead(answer.status, headers)
+  response.writeHead(status, headers)
   if (request.method === 'HEAD') response.end()
   else response.end(body)
+  return undefined
+}
+
+function encodingFor(sending: Sending, { contentType }: Answer, size: number): Encoding | undefined {
+  if (!sending.compress || size < compressMin || !isText(contentType)) return undefined
+  return encodingOf(sending.request.headers['accept-encoding'])
 }
 
 function headersOf({ extra }: Sending, { stored, location, contentLocation, headers }: Answer): string[] {
@@ -128,17 +149,13 @@ export async function collected({ pieces: _, ...answer }: Answer, pieces: AsyncI
  * The first piece is awaited before the head is written, so that what fails at once is still answered as an
  * OperationOutcome. Later the connection is cut: an end that looks good would be a lie.
  */
-async function stream(
-  { request, response, format, ...sending }: Sending,
-  answer: Answer,
-  headers: string[],
-  pieces: AsyncIterable<Buffer>,
-): Promise<void> {
+async function stream(sending: Sending, answer: Answer, pieces: AsyncIterable<Buffer>): Promise<void> {
+  const { request, response, format } = sending
   const iterator = pieces[Symbol.asyncIterator]()
   let next = await iterator.next()
+  const headers = headersOf(sending, answer)
   headers.push('Content-Type', answer.contentType ?? format.contentType)
-  const encoding =
-    sending.compress && isText(answer.contentType) ? encodingOf(request.headers['accept-encoding']) : undefined
+  const encoding = encodingFor(sending, answer, Number.POSITIVE_INFINITY)
   if (encoding) headers.push('Content-Encoding', encoding)
   else if (answer.length !== undefined) headers.push('Content-Length', String(answer.length))
   response.writeHead(answer.status, headers)

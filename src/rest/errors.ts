@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { FhirError, JsonError, structure, tooCostly } from '../fhir/index.js'
-import { StoreLimit } from '../store/index.js'
+import { StoreLimit, StoreUnavailable } from '../store/index.js'
 
 export type Report = (error: unknown, reference: string) => void
 
@@ -17,6 +17,11 @@ export function fhirErrorOf(error: unknown, report: Report): FhirError {
   if (error instanceof JsonError) return structure(error.message, undefined, { cause: error })
   if (error instanceof StoreLimit)
     return tooCostly(`${error.message}; ask for fewer at a time`, undefined, { cause: error })
+  if (error instanceof StoreUnavailable)
+    return new FhirError(503, [{ severity: 'error', code: 'transient', diagnostics: error.message }], {
+      cause: error,
+      headers: { 'Retry-After': '1' },
+    })
   const reference = randomUUID()
   report(error, reference)
   return new FhirError(

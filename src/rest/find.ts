@@ -108,6 +108,12 @@ const withQuery = (url: string, parameters: Parameter[]): string =>
     ? url
     : `${url}?${parameters.map(([name, value]) => `${encode(name)}=${encode(value)}`).join('&')}`
 
+const plain = /^[\w.:,/$-]*$/
+
 /** What has a meaning in a query string is escaped; what people read (`:`, `,`, `/`, `$`) is not. */
 const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/%(3A|2C|2F|24)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  plain.test(text)
+    ? text
+    : encodeURIComponent(text).replace(/%(3A|2C|2F|24)/g, (_, hex: string) =>
+        String.fromCharCode(Number.parseInt(hex, 16)),
+      )

@@ -13,8 +13,10 @@ import { fhirErrorOf } from './errors.js'
 import { type Exchange, preferOf, preferring, splitQuery } from './exchange.js'
 import { locate } from './locate.js'
 import { type Format, fallbackFormat, formatParameter, negotiate } from './negotiate.js'
-import { allowed, type Route, routeOf } from './routes.js'
-import type { Service } from './service.js'
+import { allowed, routeOf } from './routes.js'
+import type { Done, Service } from './service.js'
+
+const none: readonly string[] = []
 
 export type FhirHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -32,21 +34,26 @@ async function respond(
   response: ServerResponse,
 ): Promise<void> {
   const started = performance.now()
-  const sending: Sending = { request, response, format: fallbackFormat, compress: service.compress, extra: [] }
-  const done = { interaction: 'none', type: undefined as string | undefined }
+  const sending: Sending = { request, response, format: fallbackFormat, compress: service.compress, extra: none }
+  const done: Done = { interaction: 'none', type: undefined, status: 0, milliseconds: 0 }
   let answer: Answer
   try {
     answer = await answered(service, basePath, sending, done)
   } catch (error) {
+    if (sending.format === fallbackFormat) sending.format = formatOfFailure(request, service.limits.parametersMax)
     answer = failure(fhirErrorOf(error, service.report))
   }
   try {
-    await send(sending, answer)
+    if (answer.form?.length) sending.format = formatOf(request, answer.form)
+    const sent = send(sending, answer)
+    if (sent) await sent
   } catch (error) {
     await sendFailure(service, sending, error)
   }
   if (answer.status >= 400) endUpload(request)
-  service.observe({ ...done, status: response.statusCode, milliseconds: performance.now() - started })
+  done.status = response.statusCode
+  done.milliseconds = performance.now() - started
+  service.observe(done)
 }
 
 /** An answer that cannot be written as it was asked for (characters XML has not), or a stream that broke. */
@@ -70,9 +77,8 @@ function endUpload(request: IncomingMessage): void {
   }, lingerMs).unref()
 }
 
-type Naming = { interaction: string; type: string | undefined }
-
-async function answered(service: Service, basePath: string, sending: Sending, done: Naming): Promise<Answer> {
+/** Throws what is wrong with the request itself, and promises the rest. Fills in `done` as it learns. */
+function answered(service: Service, basePath: string, sending: Sending, done: Done): Promise<Answer> | Answer {
   const { request } = sending
   const url = request.url ?? ''
   const { limits } = service
@@ -94,21 +100,11 @@ async function answered(service: Service, basePath: string, sending: Sending, do
   const split = splitQuery(mark < 0 ? '' : url.slice(mark + 1), limits.parametersMax)
   const route = routeOf(request.method ?? 'GET', place)
   done.interaction = route.interaction
-  sending.format = formatOf(request, split.form, route)
+  sending.format = formatOf(request, split.form, route.native)
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
   const context = preferring(service.context(service.identify(request)), prefer)
-  const answer = await route.answer({
-    service,
-    context,
-    place,
-    method: request.method ?? 'GET',
-    ...split,
-    prefer,
-    source,
-  })
-  if (answer.form?.length) sending.format = formatOf(request, answer.form, route)
-  return answer
+  return route.answer({ service, context, place, method: request.method ?? 'GET', ...split, prefer, source })
 }
 
 /** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */
@@ -119,17 +115,29 @@ function belowBase(request: IncomingMessage & { baseUrl?: string }, path: string
   return below
 }
 
-function formatOf(request: IncomingMessage, form: Exchange['form'], route: Route): Format {
+function formatOf(request: IncomingMessage, form: Exchange['form'], native = false): Format {
   const { accept } = request.headers
-  if (form.length === 0) return route.native ? tolerant(accept) : negotiate(accept)
+  if (form.length === 0) return native ? tolerant(accept) : negotiate(accept)
   let format: Format | undefined
   let pretty: boolean | undefined
   for (const [name, value] of form) {
     if (name === '_format') format = formatParameter(value)
     else pretty = value !== 'false'
   }
-  format ??= route.native ? tolerant(accept) : negotiate(accept)
+  format ??= native ? tolerant(accept) : negotiate(accept)
   return pretty === undefined ? format : { ...format, pretty }
+}
+
+/** What is wrong with a request may be found before its format was looked at: a path FHIR does not have, say. */
+function formatOfFailure(request: IncomingMessage, parametersMax: number): Format {
+  const url = request.url ?? ''
+  const mark = url.indexOf('?')
+  try {
+    return formatOf(request, splitQuery(mark < 0 ? '' : url.slice(mark + 1), parametersMax).form, true)
+  } catch (error) {
+    if (error instanceof FhirError) return fallbackFormat
+    throw error
+  }
 }
 
 /** Where content has a type of its own, Accept may name types that are none of ours. */

@@ -89,6 +89,21 @@ describe('create', () => {
     expect(second.headers['location']).toBe(first.headers['location'])
   })
 
+  test('takes If-None-Exist with or without the type, and with a question mark in a value', async () => {
+    const identifier = [{ system: 'urn:test?x', value: 'mark' }]
+    for (const criteria of [
+      'identifier=urn:test?x|mark',
+      '?identifier=urn:test?x|mark',
+      'Patient?identifier=urn:test?x|mark',
+    ])
+      await api()
+        .post('/Patient')
+        .set('Content-Type', json)
+        .set('If-None-Exist', criteria)
+        .send(patient({ identifier }))
+    expect((await api().get('/Patient?identifier=urn:test?x%7Cmark')).body.entry).toHaveLength(1)
+  })
+
   test('sent twice with one Idempotency-Key is done once', async () => {
     const send = () => api().post('/Patient').set('Content-Type', json).set('Idempotency-Key', 'k1').send(patient())
     const [first, second] = [await send().expect(201), await send().expect(201)]
@@ -176,6 +191,21 @@ describe('read', () => {
     const response = await api().get(url).set(headers).expect(status)
     expect(response.headers['etag']).toBe('W/"1"')
     if (status === 304) expect(response.text).toBeFalsy()
+  })
+
+  test('If-Modified-Since with the Last-Modified of the answer is 304, unless the second had another version', async () => {
+    const { id, url } = await created()
+    const ask = (since: string) => api().get(url).set('If-Modified-Since', since)
+    const { headers } = await api().get(url).expect(200)
+    await ask(headers['last-modified']!).expect(304)
+    for (const birthDate of ['2001-01-01', '2002-01-01', '2003-01-01'])
+      await api().put(url).set('Content-Type', json).send(patient({ id, birthDate })).expect(200)
+    const history = await api().get(`${url}/_history?_count=2`).expect(200)
+    const [last, before] = history.body.entry.map(({ response }: { response: { lastModified: string } }) =>
+      response.lastModified.slice(0, 19),
+    )
+    const since = (await api().get(url).expect(200)).headers['last-modified']!
+    await ask(since).expect(last === before ? 200 : 304)
   })
 
   test('_summary and _elements give a part that says so', async () => {
@@ -335,6 +365,17 @@ describe('formats', () => {
     expect(response.body.toString()).toContain('<OperationOutcome xmlns="http://hl7.org/fhir">')
   })
 
+  test('so do those of a path FHIR does not have, and of a method that has no meaning there', async () => {
+    for (const request of [api().get('/Nope/1'), api().put('/metadata'), api().get('/no/such/path/at/all')]) {
+      const { text, headers } = await request.set('Accept', 'application/fhir+xml')
+      expect(headers['content-type']).toMatch(/^application\/fhir\+xml/)
+      expect(text).toMatch(/^<\?xml[^>]*><OperationOutcome/)
+    }
+    const { text } = await api().get('/Nope/1?_format=xml').expect(404)
+    expect(text).toMatch(/^<\?xml/)
+    expectOutcome(await api().get('/Nope/1').set('Accept', 'text/turtle').expect(404), 'not-found')
+  })
+
   test('digits of a decimal come back as they were sent', async () => {
     const text = '{"resourceType":"Basic","code":{"text":"x"},"extension":[{"url":"urn:x","valueDecimal":1.00}]}'
     const response = await bytes(api().post('/Basic').set('Content-Type', json).send(text)).expect(201)
@@ -421,6 +462,22 @@ describe('search', () => {
     expect(body.entry).toHaveLength(1)
   })
 
+  test('_format may stand in the form, and is in the links', async () => {
+    const response = await bytes(api().post('/Patient/_search').type('form').send('family=nobody&_format=xml')).expect(
+      200,
+    )
+    expect(response.headers['content-type']).toBe('application/fhir+xml; charset=utf-8')
+    expect(response.body.toString()).toContain('family=nobody&amp;_format=xml')
+  })
+
+  test('a form is for searches and not for data', async () => {
+    const response = await api()
+      .post('/Patient/_search')
+      .type('form')
+      .send(`family=${'x'.repeat(1_100_000)}`)
+    expect(response.status).toBe(413)
+  })
+
   test('a form of another type is 415', async () => {
     expectOutcome(await api().post('/Patient/_search').set('Content-Type', json).send('{}').expect(415))
   })
@@ -456,6 +513,36 @@ describe('search', () => {
     const { body } = await api().get('/Patient?family=nobody&_total=accurate').expect(200)
     expect(body.total).toBe(0)
     expect(body.entry).toBeUndefined()
+  })
+
+  test('the total is stated where all matches fit on the first page, and not where it would have to be counted', async () => {
+    const family = 'Fits'
+    for (const given of ['a', 'b', 'c']) await created(patient({ name: [{ family, given: [given] }] }))
+    const totalOf = async (query: string) =>
+      (await api().get(`/Patient?family=${family}${query}`).expect(200)).body.total
+    expect(await totalOf('')).toBe(3)
+    expect(await totalOf('&_count=3')).toBe(3)
+    expect(await totalOf('&_count=2')).toBeUndefined()
+    expect(await totalOf('&_count=2&_total=accurate')).toBe(3)
+    expect(await totalOf('&_total=none')).toBeUndefined()
+    expect(await totalOf('&_summary=count')).toBe(3)
+    const first = await api().get(`/Patient?family=${family}&_count=2`).expect(200)
+    const second = await api().get(linkOf(first, 'next')!).expect(200)
+    expect(second.body.entry).toHaveLength(1)
+    expect(second.body.total).toBeUndefined()
+  })
+
+  test('the total counts matches, not what is included', async () => {
+    const { id } = await created()
+    await created({
+      resourceType: 'Observation',
+      status: 'final',
+      code: { text: 'x' },
+      subject: { reference: `Patient/${id}` },
+    })
+    const { body } = await api().get(`/Observation?subject=${id}&_include=Observation:subject`).expect(200)
+    expect(body.entry).toHaveLength(2)
+    expect(body.total).toBe(1)
   })
 
   test('a compartment is searched by its path', async () => {
@@ -578,6 +665,48 @@ describe('batch and transaction', () => {
   })
 })
 
+describe('operations inside a transaction', () => {
+  const sent = (entry: object[]) =>
+    api().post('/').set('Content-Type', json).send({ resourceType: 'Bundle', type: 'transaction', entry })
+  const posted = (url: string, ...parameter: object[]) => ({
+    request: { method: 'POST', url },
+    resource: { resourceType: 'Parameters', parameter },
+  })
+
+  test('those that only answer are carried out, by POST too', async () => {
+    const { url } = await created()
+    const entry = [
+      posted('Patient/$validate', { name: 'resource', resource: patient() }),
+      posted('Patient/$validate', { name: 'resource', resource: patient({ gender: 'unheard-of' }) }),
+      posted(`${url.slice(1)}/$everything`, { name: '_count', valueInteger: 5 }),
+      { request: { method: 'POST', url: 'Patient' }, resource: patient() },
+    ]
+    const { body } = await sent(entry).expect(200)
+    const status = body.entry.map(({ response }: { response: { status: string } }) => response.status.slice(0, 3))
+    expect(status).toEqual(['200', '200', '200', '201'])
+  })
+
+  test('those that change state, and those there are not, are refused and nothing is done', async () => {
+    const { url } = await created()
+    const name = [{ family: 'Never' }]
+    for (const refused of [
+      posted(`${url.slice(1)}/$meta-add`, { name: 'meta', valueMeta: { tag: [{ code: 'x' }] } }),
+      posted('Patient/$nothing'),
+      posted('$%'),
+    ]) {
+      const response = await sent([
+        { request: { method: 'POST', url: 'Patient' }, resource: patient({ name }) },
+        refused,
+      ])
+      expect(response.status).toBeGreaterThanOrEqual(400)
+      expect(response.status).toBeLessThan(500)
+      expectOutcome(response)
+    }
+    expect((await api().get(url).expect(200)).headers['etag']).toBe('W/"1"')
+    expect((await api().get('/Patient?family=Never&_summary=count')).body.total).toBe(0)
+  })
+})
+
 describe('operations', () => {
   test('are asked by GET and POST where they are defined', async () => {
     const { url } = await created()
@@ -600,6 +729,8 @@ describe('metadata', () => {
       'TerminologyCapabilities',
     )
     expectOutcome(await api().get('/metadata?mode=other').expect(400))
+    expectOutcome(await api().get('/metadata?colour=red').expect(400))
+    expect((await api().get('/metadata?_elements=software').expect(200)).body.rest).toBeUndefined()
     expect((await bytes(api().get('/metadata?_format=xml')).expect(200)).body.toString()).toContain(
       '<CapabilityStatement',
     )

@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/http.html#read
  */
-import { invalid, operationOutcome, type Ref, unsupported, writeJson } from '../fhir/index.js'
+import { FhirError, invalid, operationOutcome, type Ref, unsupported, writeJson } from '../fhir/index.js'
 import {
   conditionalDelete,
   conditionalPatch,
@@ -35,21 +35,37 @@ export async function answerVread(exchange: Exchange): Promise<Answer> {
 }
 
 /** The resource, or 304 for one the client has already: https://hl7.org/fhir/R4/http.html#cread */
-export function readAnswer(exchange: Exchange, stored: Stored): Answer {
-  if (isKnown(exchange, stored)) return { status: 304, stored }
+export async function readAnswer(exchange: Exchange, stored: Stored): Promise<Answer> {
+  const known = isKnown(exchange, stored)
+  if (known === true || (known === 'second' && (await isOnlyOfItsSecond(exchange, stored))))
+    return { status: 304, stored }
   if (exchange.parameters.length === 0) return { status: 200, stored, body: stored.body }
   const subset = subsetOfParameters(exchange)
   return { status: 200, stored, body: isSubset(subset) ? subsetBytes(stored, subset) : stored.body }
 }
 
 /** If-None-Match stands before If-Modified-Since: https://datatracker.ietf.org/doc/html/rfc9110#section-13.2.2 */
-function isKnown({ source }: Exchange, { version, updated }: Stored): boolean {
+function isKnown({ source }: Exchange, { version, updated }: Stored): boolean | 'second' {
   const isEntry = source.kind === 'entry'
   const ifNoneMatch = isEntry ? source.request.ifNoneMatch : source.request.headers['if-none-match']
   if (ifNoneMatch !== undefined) return names(ifNoneMatch, version)
   const since = isEntry ? source.request.ifModifiedSince : source.request.headers['if-modified-since']
-  // HTTP's dates have whole seconds; a change within the second counts as one, so that none is missed.
-  return since !== undefined && updated <= Date.parse(since)
+  if (since === undefined) return false
+  const date = Date.parse(since)
+  return updated <= date || (second(updated) === date && 'second')
+}
+
+const second = (ms: number): number => Math.floor(ms / 1000) * 1000
+
+/** HTTP's dates have whole seconds: only where no version before was of the same second can the client have no other. */
+async function isOnlyOfItsSecond({ context }: Exchange, { type, id, version, updated }: Stored): Promise<boolean> {
+  if (version === 1) return true
+  try {
+    return second((await vread(context, { type, id }, String(version - 1))).updated) < second(updated)
+  } catch (error) {
+    if (error instanceof FhirError) return false
+    throw error
+  }
 }
 
 function names(header: string, version: number): boolean {
@@ -59,17 +75,24 @@ function names(header: string, version: number): boolean {
 
 const summaries = ['true', 'text', 'data', 'false'] as const
 
-function subsetOfParameters({ parameters, context }: Exchange): Subset {
+/** Parameters other than `_summary` and `_elements` are refused, or taken by `other` where it knows them. */
+export function subsetOfParameters(
+  { parameters, context }: Exchange,
+  other?: (name: string, value: string) => boolean,
+): Subset {
   const subset: Subset = {}
   for (const [name, value] of parameters) {
     if (name === '_summary') {
       const summary = summaries.find((each) => each === value)
-      if (!summary) throw invalid('_summary of a read is one of true, text, data, false', name)
+      if (!summary) throw invalid('_summary is one of true, text, data, false here', name)
       subset.summary = summary
     } else if (name === '_elements') {
       subset.elements = [...(subset.elements ?? []), ...value.split(',').filter((element) => element !== '')]
-    } else if (context.settings.handling === 'strict')
-      throw unsupported(`a read has no parameter "${name}"; it has _summary, _elements, _format and _pretty`, name)
+    } else if (!other?.(name, value) && context.settings.handling === 'strict')
+      throw unsupported(
+        `there is no parameter "${name}" here; there are _summary, _elements, _format and _pretty`,
+        name,
+      )
   }
   return subset
 }

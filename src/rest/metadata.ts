@@ -4,11 +4,12 @@
  * https://hl7.org/fhir/R4/http.html#capabilities
  */
 import { createHash } from 'node:crypto'
-import { invalid, type Resource, unsupported, writeJson } from '../fhir/index.js'
-import { capabilities } from '../interactions/index.js'
+import { invalid, type Resource, writeJson } from '../fhir/index.js'
+import { capabilities, isSubset, type Subset, subsetOf } from '../interactions/index.js'
 import type { SearchParams } from '../search/index.js'
 import type { Answer } from './answer.js'
 import type { Exchange } from './exchange.js'
+import { subsetOfParameters } from './instance.js'
 import { formats, patchFormats } from './negotiate.js'
 
 type Mode = 'full' | 'normative' | 'terminology'
@@ -20,15 +21,11 @@ type Written = { body: Buffer; etag: string }
 const statements = new WeakMap<SearchParams, Partial<Record<Mode, Written>>>()
 
 export async function answerCapabilities(exchange: Exchange): Promise<Answer> {
-  const { searchParams } = exchange.context
-  let byMode = statements.get(searchParams)
-  if (!byMode) {
-    byMode = {}
-    statements.set(searchParams, byMode)
-  }
-  const mode = modeOf(exchange)
-  byMode[mode] ??= write(statementOf(exchange, mode))
-  const { body, etag } = byMode[mode]
+  const { mode, subset } = asked(exchange)
+  // A part is made for each who asks; nobody does so often.
+  const { body, etag } = isSubset(subset)
+    ? write(subsetOf(statementOf(exchange, mode), subset))
+    : writtenOnce(exchange, mode)
   const known = exchange.source.kind === 'http' ? exchange.source.request.headers['if-none-match'] : undefined
   const headers = { ETag: etag }
   return known?.split(',').some((tag) => tag.trim() === etag)
@@ -36,17 +33,26 @@ export async function answerCapabilities(exchange: Exchange): Promise<Answer> {
     : { status: 200, body, headers }
 }
 
-function modeOf({ parameters, context }: Exchange): Mode {
+function writtenOnce(exchange: Exchange, mode: Mode): Written {
+  const { searchParams } = exchange.context
+  const before = statements.get(searchParams)
+  const known = before?.[mode]
+  if (known) return known
+  const made = write(statementOf(exchange, mode))
+  statements.set(searchParams, { ...before, [mode]: made })
+  return made
+}
+
+function asked(exchange: Exchange): { mode: Mode; subset: Subset } {
   let mode: Mode = 'full'
-  for (const [name, value] of parameters) {
+  const subset = subsetOfParameters(exchange, (name, value) => {
+    if (name !== 'mode') return false
     const found = modes.find((each) => each === value)
-    if (name === 'mode') {
-      if (!found) throw invalid(`mode is one of ${modes.join(', ')}`, name)
-      mode = found
-    } else if (context.settings.handling === 'strict')
-      throw unsupported('/metadata has the parameters mode, _format and _pretty only', name)
-  }
-  return mode
+    if (!found) throw invalid(`mode is one of ${modes.join(', ')}`, name)
+    mode = found
+    return true
+  })
+  return { mode, subset }
 }
 
 /** All that we offer is normative or stands on what is, so the two modes are told the same. */

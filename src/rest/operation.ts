@@ -30,7 +30,7 @@ export async function answerOperation(exchange: Exchange): Promise<Answer> {
 }
 
 /** The operation a path names: 404 where there is none, with the reason where it stands elsewhere. */
-export function operationAt({ service, place: { code, type, id } }: Exchange): Operation {
+export function operationAt({ service, place: { code, type, id } }: Pick<Exchange, 'service' | 'place'>): Operation {
   const named = service.operations.filter((operation) => operation.code === code)
   if (named.length === 0) throw notFound('This server has no operation of that name; see /metadata for those it has')
   const found = named.find((operation) => {

@@ -206,9 +206,23 @@ export function fold(text: string): string {
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
     .toLowerCase()
-    .replace(/ς/g, 'σ')
+    .replace(/[ςłøđħŧıæœß]/g, (letter) => plainLetters[letter]!)
     .replace(/[\p{P}\p{S}\s]+/gu, ' ')
     .trim()
+}
+
+/** Letters that Unicode does not take apart, as they are written where a keyboard lacks them. */
+const plainLetters: Record<string, string> = {
+  ς: 'σ',
+  ł: 'l',
+  ø: 'o',
+  đ: 'd',
+  ħ: 'h',
+  ŧ: 't',
+  ı: 'i',
+  æ: 'ae',
+  œ: 'oe',
+  ß: 'ss',
 }
 
 const printableAscii = /^[\x20-\x7e]*$/

@@ -26,8 +26,9 @@ export function indexPlan(searchParams: SearchParams, type: string): IndexPlan {
   }
   let plan = byType.get(type)
   if (!plan) {
-    plan = makePlan(searchParams, type)
-    byType.set(detached(type), plan)
+    const kept = detached(type)
+    plan = makePlan(searchParams, kept)
+    byType.set(kept, plan)
   }
   return plan
 }

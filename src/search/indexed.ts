@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/search.html#table
  */
-import type { Resource } from '../fhir/index.js'
+import { type Resource, tooLarge } from '../fhir/index.js'
 import type { Sink } from './entries.js'
 import type { IndexEntry } from './expression.js'
 import { fullTextEntries } from './full-text.js'
@@ -13,18 +13,34 @@ import type { SearchParams } from './params.js'
 /**
  * @param options.zone time zone of dates without one
  * @param options.baseUrls our own base URLs: absolute references to them are local ones
+ * @param options.entriesMax most values before they are compared with each other
  * @param options.fullText whether to index words for `_text` and `_content` (the default)
+ *
+ * @throws FhirError too-long where there are more
  */
 export function indexed(
   resource: Resource,
-  options: { searchParams: SearchParams; zone: string; baseUrls: readonly string[]; fullText?: boolean },
+  options: {
+    searchParams: SearchParams
+    zone: string
+    baseUrls: readonly string[]
+    fullText?: boolean
+    entriesMax?: number
+  },
 ): IndexEntry[] {
-  const { searchParams, zone, baseUrls, fullText = true } = options
+  const { searchParams, zone, baseUrls, fullText = true, entriesMax = Number.POSITIVE_INFINITY } = options
   const plan = indexPlan(searchParams, resource.resourceType)
   const sink: Sink = { entries: [], root: resource, zone, baseUrls }
   for (const property in resource) {
     const rules = plan.byProperty.get(property)
-    if (rules) for (const rule of rules) rule(resource, sink)
+    if (!rules) continue
+    for (const rule of rules) {
+      rule(resource, sink)
+      if (sink.entries.length > entriesMax)
+        throw tooLarge(
+          `the resource has more than ${entriesMax} values to search by; split it up, or raise SEARCH_VALUES_MAX`,
+        )
+    }
   }
   for (const rule of plan.always) rule(resource, sink)
   const entries = distinct(sink.entries)

@@ -41,9 +41,13 @@ export function referenceEmitter(param: string, type: string): Emit | undefined 
   }
 }
 
-/** A reference to something contained is not searched: what is contained has no identity of its own. */
+/** What is contained has no identity of its own, so nobody can search for `#id`; but it is not `:missing` either. */
 function refer(param: string, text: Json | undefined, { entries, baseUrls }: Sink): void {
-  if (typeof text !== 'string' || text === '' || text.startsWith('#')) return
+  if (typeof text !== 'string' || text === '') return
+  if (text.startsWith('#')) {
+    entries.push({ kind: 'reference-url', param, url: '#' })
+    return
+  }
   const local = localReference(text, baseUrls)
   if (local) {
     const { type, id, version } = local
@@ -58,7 +62,11 @@ function refer(param: string, text: Json | undefined, { entries, baseUrls }: Sin
 
 /** `url|version` is found with and without its version, and also as one of our resources if it is. */
 function canonical(param: string, value: Json, sink: Sink): void {
-  if (typeof value !== 'string' || value === '' || value.startsWith('#')) return
+  if (typeof value !== 'string' || value === '') return
+  if (value.startsWith('#')) {
+    sink.entries.push({ kind: 'reference-url', param, url: '#' })
+    return
+  }
   const bar = value.indexOf('|')
   const plain = bar > 0 ? value.slice(0, bar) : value
   sink.entries.push({ kind: 'reference-url', param, url: value })

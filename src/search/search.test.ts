@@ -233,6 +233,8 @@ describe('strings', () => {
     [{ given: ['Evelyn'] }, 'given:exact=Eve', false],
     [{ family: 'Müller' }, 'family=muller', true],
     [{ family: 'Muller' }, 'family=M%C3%BCL', true],
+    [{ family: 'Łódź-Sørensen' }, 'family=lodz%20sorensen', true],
+    [{ family: 'Strauß' }, 'family=strauss', true],
     [{ family: "O'Brien-Smith" }, 'family=o%20brien', true],
     [{ family: 'Carreno Quinones' }, 'family=carreno,quinones', true],
     [{ text: 'Dr. Ada' }, 'name=dr%20ada', true],
@@ -371,6 +373,7 @@ describe('references', () => {
       true,
     ],
     [of({ reference: '#p' }), 'subject=p', false],
+    [of({ reference: '#p' }), 'subject:missing=true', false],
     [
       of({ identifier: { system: 'http://acme.org/mrn', value: '7' } }),
       'subject:identifier=http://acme.org/mrn|7',

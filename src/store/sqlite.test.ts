@@ -37,6 +37,7 @@ const eager = {
   setMax: 2,
   sortedMin: 0,
   scannedMin: 2,
+  repeatedMin: 1,
   timelineMin: 1,
   wordingMax: 5,
 }

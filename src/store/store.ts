@@ -76,12 +76,15 @@ export class CommitRefused extends Error {
 /** More was asked for than one answer may hold. */
 export class StoreLimit extends Error {
   constructor(
-    readonly what: 'includes',
+    readonly what: 'includes' | 'resources on the way of a chain' | 'bytes of a resource and its values',
     readonly limit: number,
   ) {
     super(`more than ${limit} ${what}`)
   }
 }
+
+/** The database did not answer in time or not at all: nothing is known to be wrong with what was asked; try again. */
+export class StoreUnavailable extends Error {}
 
 /** The store cannot be opened or copied, with a sentence for who operates the server. */
 export class StoreUnusable extends Error {

@@ -1,2 +1,3 @@
 export { createTerminology, type Load } from './create-terminology.js'
+export { Recent } from './recent.js'
 export * from './terminology.js'

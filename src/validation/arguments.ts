@@ -27,6 +27,7 @@ export type Arguments = { query?: readonly [name: string, value: string][]; inpu
 /** What is wrong with the arguments of an operation; empty if nothing is. */
 export function argumentIssues(operation: OperationDefinition, { query = [], input }: Arguments): Issue[] {
   const given = [...argumentsIn(input?.['parameter'], 'Parameters.parameter'), ...query.map(ofQuery)]
+  if (given.length === 0 && !operation.parameter.some(({ use, min }) => use === 'in' && min > 0)) return []
   const validate = validatorOf(operation)
   if (validate(byName(given))) return []
   return (validate.errors ?? []).slice(0, issuesMax).map(issueOf)

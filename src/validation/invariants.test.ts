@@ -1,6 +1,7 @@
 import { describe, expect, jest, test } from '@jest/globals'
 import { Decimal, type Json, type JsonObject } from '../fhir/index.js'
-import { invariantIssues } from './invariants.js'
+import { collect } from './findings.js'
+import { checkInvariants, invariantIssues } from './invariants.js'
 
 const keysOf = (resource: Json): (string | undefined)[] =>
   invariantIssues(resource)
@@ -427,4 +428,15 @@ test('one expression never takes long on a large resource', () => {
   const issues = invariantIssues({ resourceType: 'CodeSystem', status: 'draft', content: 'complete', concept })
   expect(issues.filter(({ severity }) => severity === 'error')).toEqual([])
   expect(issues.map(({ diagnostics }) => diagnostics)).toContain('the invariant csd-1 could not be evaluated here')
+})
+
+test('a large resource is given a limited time in all, and told what was not checked', () => {
+  const concept = Array.from({ length: 21_000 }, (_, i) => ({ code: `c${i}` }))
+  const resource = { resourceType: 'CodeSystem', status: 'draft', content: 'complete', concept }
+  const issues = collect((findings) => {
+    for (const _ of checkInvariants(resource, findings, 5));
+  })
+  const unchecked = issues.filter(({ diagnostics }) => diagnostics.includes('were not checked'))
+  expect(unchecked).toEqual([expect.objectContaining({ severity: 'information', code: 'incomplete' })])
+  expect(unchecked[0]!.expression?.[0]).toMatch(/^CodeSystem/)
 })

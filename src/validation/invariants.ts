@@ -32,19 +32,28 @@ export function invariantIssues(resource: Json): Issue[] {
 }
 
 /** The same in steps, one for each element, so that a long check can let others go first. */
-export function* checkInvariants(resource: Json, findings: Findings): Generator<void> {
+export function* checkInvariants(resource: Json, findings: Findings, budgetMs = budgetDefaultMs): Generator<void> {
   if (!isObject(resource)) return
   const root = withoutDecimals(resource) as JsonObject
   findings.enter(String(root['resourceType']))
-  yield* new Invariants(findings).resource({ resource: root, rootResource: root, large: isLarge(root) })
+  yield* new Invariants(findings, budgetMs).resource({ resource: root, rootResource: root, large: isLarge(root) })
   findings.leave()
 }
+
+/** How long the expressions on one large resource may take in all. */
+const budgetDefaultMs = 2000
 
 /** `test` is false where the invariant is violated. */
 type Rule = Invariant & { test(element: Json, scope: Scope): unknown }
 
 class Invariants {
-  constructor(private readonly findings: Findings) {}
+  private spentMs = 0
+  private exhausted = false
+
+  constructor(
+    private readonly findings: Findings,
+    private readonly budgetMs: number,
+  ) {}
 
   *resource(scope: Scope): Generator<void> {
     const { resourceType } = scope.resource
@@ -82,11 +91,22 @@ class Invariants {
 
   private test(rules: Rule[], element: Json, scope: Scope): void {
     for (const { key, severity, human, test } of rules) {
+      if (this.exhausted) return
+      const start = scope.large ? performance.now() : 0
       const result = attempt(() => test(element, scope))
       if (result === undecided)
         this.findings.report('information', 'incomplete', `the invariant ${key} could not be evaluated here`)
       else if (result === false) this.findings.report(severity, 'invariant', `${human} (${key})`)
+      if (scope.large) this.spend(performance.now() - start)
     }
+  }
+
+  private spend(ms: number): void {
+    this.spentMs += ms
+    if (this.exhausted || this.spentMs <= this.budgetMs) return
+    this.exhausted = true
+    const diagnostics = 'the invariants from here on were not checked: the resource is too large; validate its parts'
+    this.findings.report('information', 'incomplete', diagnostics)
   }
 }
 

@@ -31,7 +31,9 @@ const attribute = /\s+([A-Za-z_][\w.:-]*)\s*=\s*(?:"([^"<]*)"|'([^'<]*)')/y
 const tagEnd = /\s*(\/?)>/y
 const reference = /&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));/g
 const badReference = /&(?!(?:lt|gt|amp|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)/
+/** Neither may be in an XML document: https://www.w3.org/TR/xml/#charsets */
 const control = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/
+const noncharacter = /[\ufffe\uffff]/
 const visible = /[^ \t\r\n]/
 const activeLink =
   /^(?:(?:javascript|vbscript|livescript|mocha):|data:(?!image\/(?:png|gif|jpe?g|webp|bmp|svg\+xml)[;,]))/i
@@ -40,6 +42,7 @@ const activeStyle = /expression\s*\(|javascript:|vbscript:|behaviou?r\s*:|-moz-b
 /** What is wrong with the text of a narrative's div, as a sentence; undefined if nothing is. */
 export function narrativeProblem(text: string): string | undefined {
   if (control.test(text)) return 'the narrative holds control characters; remove them'
+  if (noncharacter.test(text)) return 'the narrative holds U+FFFE or U+FFFF, which XML cannot carry; remove them'
   if (badReference.test(text))
     return 'only &lt; &gt; &amp; &quot; &apos; and numeric references are known; write other characters as themselves'
   if (text.includes('&#') && namesNoCharacter(text)) return 'a numeric reference names no character of XML; remove it'
@@ -49,6 +52,8 @@ export function narrativeProblem(text: string): string | undefined {
   while (at < text.length) {
     const tag = text.indexOf('<', at)
     const between = tag < 0 ? text.slice(at) : text.slice(at, tag)
+    // https://www.w3.org/TR/xml/#dt-chardata: not in text, though an attribute or a comment may hold it.
+    if (between.includes(']]>')) return 'XML does not allow "]]>" in text; write ]]&gt;'
     if (visible.test(between)) {
       if (open.length === 0) return outside
       content = true

@@ -79,6 +79,9 @@ function found(context, namespace, pipeline, { hint, variables }) {
     return count === 0 ? [] : [counted.make(count)]
   }
   const elsewhere = {
+    /** Its leading stages are a query there too, and find their index. */
+    run: (name, stages, inner) =>
+      found(context, context.namespace(name), stages, { hint: undefined, variables: inner }),
     find: (name, filter, inner) =>
       found(context, context.namespace(name), [{ $match: filter }], { hint: undefined, variables: inner }),
   }

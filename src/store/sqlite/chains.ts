@@ -106,13 +106,15 @@ export function fromHas(plan: Plan, scope: Scope, test: HasTest): Source | undef
   const j = plan.alias()
   const a = plan.alias()
   const question = plan.questions.add((data) => `[${targetsOf(data, pids)}]`)
-  return plan.made({
+  const source = plan.made({
     from: sql`FROM (${inner.select}) ${t} CROSS JOIN entry ${e} ON ${e}.rid = ${t}.rid
       CROSS JOIN json_each(ask(${e}.data, ${question})) ${j}
       CROSS JOIN resource ${a} ON ${a}.rid = ${j}.value AND ${a}.tid = ${scope.tid} AND ${a}.live = 1 WHERE 1`,
     rid: sql`${a}.rid`,
     ordered: false,
   })
+  // Most refer to one resource each, and counting them is many times cheaper than following what they refer to.
+  return { ...source, size: inner.size }
 }
 
 export function testHas(plan: Plan, scope: Scope, test: HasTest, rid: Sql): Sql {

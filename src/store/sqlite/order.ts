@@ -71,11 +71,17 @@ export class Order {
     return only ? found[0]! : merge(found, [], count)
   }
 
-  /** Of very many in no order, only the first are wanted: going through the type in order finds them soon. */
+  /**
+   * Of very many in no order, only the first are wanted: going through the type in order finds them soon. So it does
+   * when an index meets each resource of a small type again and again, as `_has` meets few patients by many observations.
+   */
   private collected({ scope, where }: Asked, source: Source): Source {
-    const { scannedMin } = this.tuning
+    const { scannedMin, repeatedMin } = this.tuning
     if (source.ordered || source.parts) return source
-    return source.size(scannedMin) < scannedMin ? source : this.plan.scan(scope, where)
+    const size = source.size(scannedMin)
+    if (size >= scannedMin) return this.plan.scan(scope, where)
+    const few = Math.floor(size / repeatedMin)
+    return few > 0 && this.plan.everything(scope.tid).size(few) < few ? this.plan.scan(scope, where) : source
   }
 
   private sorted(asked: Asked, source: Source): Place[] {

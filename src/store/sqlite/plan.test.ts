@@ -265,6 +265,20 @@ describe.each<[string, SqliteOptions['tuning']]>([
     const lines = await explained(more, where)
     expect(lines.filter((line) => /USE TEMP B-TREE FOR (ORDER|DISTINCT)/.test(line))).toEqual([])
   })
+
+  test('few patients that many observations refer to are gone through in order', async () => {
+    const lines = await explained({ types: ['Patient'] }, has({ op: 'not', of: code('none') }))
+    const statements = lines.filter((line) => !line.startsWith('  '))
+    expect(statements.at(-1)).toMatch(/FROM resource a\d+ INDEXED BY resource_live/)
+    expect(statements.join('\n')).not.toMatch(/SELECT count.* ask\(/)
+  })
+
+  test('a second _has is asked once of each patient that the first finds', async () => {
+    const lines = await explained({ types: ['Patient'] }, { op: 'and', of: [has(code('c1')), has(code('c2'))] })
+    expect(lines.join('\n')).toMatch(
+      /FROM \(SELECT DISTINCT a\d+\.rid AS rid FROM \(SELECT a\d+\.rid AS rid FROM posting/,
+    )
+  })
 })
 
 test('a scan of a table would be noticed', () => {

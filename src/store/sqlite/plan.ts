@@ -87,7 +87,11 @@ export class Plan {
   /** The source with further tests on each of its resources. */
   restrict(source: Source, terms: readonly Term[]): Source {
     if (!terms.length) return source
-    return restricted(source, (rid) => all(terms.map((term) => this.test(term.scope, term.where, rid))))
+    // What follows references is asked once of each resource, however often the source meets it.
+    const follows = terms.some(({ where }) => where.op === 'chain' || where.op === 'has')
+    return restricted(follows && !source.ordered ? this.distinct(source) : source, (rid) =>
+      all(terms.map((term) => this.test(term.scope, term.where, rid))),
+    )
   }
 
   /** The patient whose resources are asked for, where they are kept in the order of that date. */
@@ -103,6 +107,15 @@ export class Plan {
       if (there.length === 1 && there[0]?.type === 'Patient') return there[0].rid
     }
     return undefined
+  }
+
+  private distinct({ from, rid }: Source): Source {
+    const a = this.alias()
+    return this.made({
+      from: sql`FROM (SELECT DISTINCT ${rid} AS rid ${from}) ${a} WHERE 1`,
+      rid: sql`${a}.rid`,
+      ordered: false,
+    })
   }
 
   everything(tid: number): Source {

@@ -14,6 +14,8 @@ export type Tuning = {
   sortedMin: number
   /** From so many candidates in no order on, every resource of the type is looked at in order instead. */
   scannedMin: number
+  /** So many candidates for each resource of the type are as good a reason to look at them in order. */
+  repeatedMin: number
   /** A patient with fewer resources of the type has them sorted. */
   timelineMin: number
   /** When more full texts wait, some are indexed at once. */
@@ -27,6 +29,7 @@ export const tuning: Tuning = {
   setMax: 2000,
   sortedMin: 1000,
   scannedMin: 10_000,
+  repeatedMin: 50,
   timelineMin: 32,
   wordingMax: 1024,
 }

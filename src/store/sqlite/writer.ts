@@ -91,14 +91,21 @@ export class Writer {
     this.dictionary.rollback()
   }
 
-  /** Yields between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
+  /** Yields between conditions and between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
   *apply(commit: Commit, prepared: readonly (Prepared | undefined)[]): Generator<void, Committed[]> {
     const now = Math.max(this.clock(), this.updated)
     for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
-    for (const [index, condition] of (commit.conditions ?? []).entries()) this.verify(condition, index)
+    for (const [index, condition] of (commit.conditions ?? []).entries()) {
+      this.verify(condition, index)
+      yield
+    }
     const rids = new Map<string, number>()
-    const planned = commit.changes.map((change, index) => this.expect(change, index, rids))
-    if (commit.integrity) this.refuseDangling(planned, rids)
+    const planned: Planned[] = []
+    for (const [index, change] of commit.changes.entries()) {
+      planned.push(this.expect(change, index, rids))
+      yield
+    }
+    if (commit.integrity) yield* this.refuseDangling(planned, rids)
     this.updated = now
     const committed: Committed[] = []
     for (const [index, each] of planned.entries()) {
@@ -106,7 +113,11 @@ export class Writer {
       committed.push(change.op === 'put' ? this.put(each, change, prepared[index]!, rids, now) : this.delete(each, now))
       yield
     }
-    if (commit.integrity) for (const [index, each] of planned.entries()) this.refuseReferred(each, index)
+    if (commit.integrity)
+      for (const [index, each] of planned.entries()) {
+        this.refuseReferred(each, index)
+        yield
+      }
     return committed
   }
 
@@ -155,10 +166,10 @@ export class Writer {
     return row && { ...row, live: row.live === 1 }
   }
 
-  private refuseDangling(planned: readonly Planned[], rids: Map<string, number>): void {
+  private *refuseDangling(planned: readonly Planned[], rids: Map<string, number>): Generator<void> {
     const there = new Map(planned.map(({ change }) => [`${change.type}/${change.id}`, change.op === 'put']))
-    planned.forEach(({ change }, index) => {
-      if (change.op !== 'put' || exempt.has(change.type)) return
+    for (const [index, { change }] of planned.entries()) {
+      if (change.op !== 'put' || exempt.has(change.type)) continue
       for (const ref of change.references) {
         const key = `${ref.type}/${ref.id}`
         if (!there.has(key)) {
@@ -168,7 +179,8 @@ export class Writer {
         }
         if (!there.get(key)) throw new CommitRefused({ kind: 'dangling', index, ref: { type: ref.type, id: ref.id } })
       }
-    })
+      yield
+    }
   }
 
   private rowOf({ type, id }: Ref): { rid: number; live: number } | undefined {

@@ -1,0 +1,63 @@
+/**
+ * Compares what lies in the database with what it must be: the index values with a rebuild, the versions with each
+ * other, the sequence with the commits.
+ *
+ * https://www.mongodb.com/docs/manual/reference/command/validate/
+ */
+import type { Db } from 'mongodb'
+import type { IndexEntry } from '../../search/index.js'
+import type { Stored } from '../store.js'
+import type { Collections } from './collections.js'
+import type { CurrentDocument } from './document.js'
+import { searchableOf } from './maintenance.js'
+import { type CommitDocument, commitsCollection } from './marks.js'
+import { historyOf, type Reader } from './reader.js'
+
+const compared = ['k', 'x', 'd', 'c', 'g', 's', 'date1', 'pat1'] as const
+
+export async function check(
+  db: Db,
+  reader: Reader,
+  collections: Collections,
+  entries: (stored: Stored) => IndexEntry[],
+): Promise<string[]> {
+  const counts = new Map<string, number>()
+  const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
+  for (const type of await collections.types()) {
+    for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
+      const { del, body } = document
+      if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
+      const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, document, entries)
+      for (const name of compared)
+        if (canonical(document[name]) !== canonical(rebuilt[name])) add(`${type}: ${name} differs from a rebuild`)
+    }
+    const lacking = await reader.aggregate<{ n: number }>(type, [
+      { $match: { t: reader.tenant, v: { $gt: 1 } } },
+      { $lookup: { from: historyOf(type), localField: 'id', foreignField: 'id', as: 'old' } },
+      { $match: { $expr: { $ne: [{ $size: '$old' }, { $subtract: ['$v', 1] }] } } },
+      { $count: 'n' },
+    ])
+    for (const { n } of lacking) for (let i = 0; i < n; i++) add(`${type}: a resource lacks a version`)
+  }
+  let last = 0
+  const marks = db
+    .collection<CommitDocument>(commitsCollection)
+    .find({ seq: { $gt: 0 } })
+    .sort({ seq: 1, w: 1 })
+  for await (const { seq, n } of marks) {
+    if (seq - n !== last) add('the sequence has a gap')
+    last = seq
+  }
+  return [...counts].map(([sentence, times]) => (times === 1 ? sentence : `${sentence} (${times} times)`))
+}
+
+/** The same for two that say the same: the order within lists plays no part. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return JSON.stringify(value.map(canonical).sort())
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? ''
+  return JSON.stringify(
+    Object.entries(value)
+      .map(([key, each]) => [key, canonical(each)])
+      .sort(),
+  )
+}

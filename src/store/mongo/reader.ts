@@ -1,0 +1,85 @@
+/**
+ * Reads of several collections by one command each, inside a transaction or outside.
+ *
+ * https://www.mongodb.com/docs/manual/reference/operator/aggregation/unionWith/
+ */
+import type { ClientSession, Db, Document } from 'mongodb'
+import type { Ref } from '../../fhir/index.js'
+import type { Filter } from './filter.js'
+import { after } from './filter.js'
+
+export type Part = { type: string; stages: Document[]; history?: boolean }
+
+export const historyOf = (type: string): string => `${type}.history`
+
+export class Reader {
+  constructor(
+    readonly db: Db,
+    readonly tenant: string,
+    private readonly timeLimitMs: number,
+    private readonly session?: ClientSession,
+  ) {}
+
+  within(session: ClientSession): Reader {
+    return new Reader(this.db, this.tenant, this.timeLimitMs, session)
+  }
+
+  /** The `_id` of a resource, or of one of its versions. */
+  key(id: string, version?: number): string {
+    return version === undefined ? `${this.tenant}/${id}` : `${this.tenant}/${id}/${version}`
+  }
+
+  /** What several collections give, one after the other, and then all of it through the last stages. */
+  async union<T extends Document>(parts: readonly Part[], last: Document[] = []): Promise<T[]> {
+    const [first, ...more] = parts
+    if (!first) return []
+    const pipeline = [
+      ...first.stages,
+      ...more.map((part) => ({ $unionWith: { coll: collectionOf(part), pipeline: part.stages } })),
+      ...last,
+    ]
+    return this.aggregate<T>(collectionOf(first), pipeline)
+  }
+
+  async aggregate<T extends Document>(collection: string, pipeline: Document[]): Promise<T[]> {
+    return this.db
+      .collection(collection)
+      .aggregate<T>(pipeline, {
+        batchSize: 20_000,
+        // A transaction has its own limit, and inside it the server takes none but that of the first command.
+        maxTimeMS: this.timeLimitMs,
+        ...(this.session && { session: this.session }),
+      })
+      .toArray()
+  }
+
+  /** The resources that the filters find, as many as asked for at most. */
+  async ids(parts: readonly { type: string; filter: Filter }[], limit: number): Promise<Ref[]> {
+    const stages = ({ type, filter }: { type: string; filter: Filter }): Document[] => [
+      { $match: filter },
+      { $limit: limit },
+      { $project: { _id: 0, type: { $literal: type }, id: 1 } },
+    ]
+    return this.union<Ref>(
+      parts.map((part) => ({ type: part.type, stages: stages(part) })),
+      parts.length > 1 ? [{ $limit: limit }] : [],
+    )
+  }
+
+  /** The distinct tokens that begin so, of the resources that the filter finds. */
+  async values(type: string, filter: Filter, prefix: string, limit: number): Promise<string[]> {
+    const cond = {
+      $and: [{ $gte: ['$$each', { $literal: prefix }] }, { $lt: ['$$each', { $literal: after(prefix) }] }],
+    }
+    const found = await this.aggregate<{ _id: string }>(type, [
+      { $match: filter },
+      { $project: { k: { $filter: { input: '$k', as: 'each', cond } } } },
+      { $unwind: '$k' },
+      { $group: { _id: '$k' } },
+      { $limit: limit },
+    ])
+    return found.map(({ _id }) => _id)
+  }
+}
+
+const collectionOf = ({ type, history }: Part): string => (history ? historyOf(type) : type)

@@ -1,0 +1,34 @@
+/**
+ * A version as a document holds it, and as it is handed out.
+ *
+ * https://hl7.org/fhir/R4/resource.html#Meta
+ */
+import { Binary } from 'mongodb'
+import type { Stored } from '../store.js'
+
+/** What every document of a version has. `w` is its place in the order in which versions were written. */
+export type VersionDocument = {
+  /** `tenant/id`, and in the history `tenant/id/version`. */
+  _id: string
+  t: string
+  id: string
+  v: number
+  lu: number
+  w: number
+  m: Stored['method']
+  del: boolean
+  body: Binary
+}
+
+/** What a read asks for. */
+export const versionFields = { id: 1, v: 1, lu: 1, w: 1, m: 1, del: 1, body: 1 } as const
+
+export type Row = Pick<VersionDocument, keyof typeof versionFields>
+
+export function storedOf(type: string, { id, v, lu, m, del, body }: Row): Stored {
+  return { type, id, version: v, updated: lu, deleted: del, method: m, body: bytesOf(body) }
+}
+
+const bytesOf = ({ buffer, position }: Binary): Buffer => Buffer.from(buffer.buffer, buffer.byteOffset, position)
+
+export const binary = (bytes: Buffer): Binary => new Binary(bytes)
