@@ -106,10 +106,10 @@ async function main() {
   })
   await measure('everything', async () => {
     const times = []
-    for (let i = 0; i < 30; i++) {
+    for (let i = -20; i < 30; i++) {
       const start = performance.now()
       const answer = await (await fetch(`${ours.url}/Patient/bench-0/$everything`)).text()
-      times.push(performance.now() - start)
+      if (i >= 0) times.push(performance.now() - start)
       const bundle = JSON.parse(answer)
       if (bundle.entry.length < 999) throw new Error(`$everything gave ${bundle.entry.length} of 999 resources`)
     }
