@@ -32,11 +32,15 @@ export function phoneticTest(param: string, text: string, name: string): Express
   return and(...words.map((value): Expression => ({ op: 'string', param, how: 'exact', value })))
 }
 
-const soundsOf = (text: string): string[] =>
-  fold(text)
-    .split(' ')
-    .filter((word) => word !== '')
-    .map(soundex)
+/** What the words of a text sound like, each sound once: a long text repeats itself. */
+const soundsOf = (text: string): string[] => [
+  ...new Set(
+    fold(text)
+      .split(' ')
+      .filter((word) => word !== '')
+      .map(soundex),
+  ),
+]
 
 const digits: Record<string, string> = Object.fromEntries(
   ['bfpv', 'cgjkqsxz', 'dt', 'l', 'mn', 'r'].flatMap((letters, i) =>
