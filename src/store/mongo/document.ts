@@ -6,9 +6,9 @@
 import { Decimal128, type Document } from 'mongodb'
 import { Decimal, type Json, parseJson, type Ref } from '../../fhir/index.js'
 import { compareKeys, type IndexEntry, sortKeyOf } from '../../search/index.js'
+import { dateParam } from '../timeline.js'
 import { pointOf } from './positions.js'
 import type { VersionDocument } from './stored.js'
-import { dateParam } from './timeline.js'
 import { alive, named, Tokens, token } from './tokens.js'
 
 /** The values by which a resource is sorted: `a` ascending, `z` descending. */

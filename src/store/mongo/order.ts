@@ -8,9 +8,9 @@
  */
 import type { Document } from 'mongodb'
 import type { Position, Sort } from '../../search/index.js'
+import { dateParam } from '../timeline.js'
 import { keyName } from './document.js'
 import type { Filter } from './filter.js'
-import { dateParam } from './timeline.js'
 
 type Key = { path: string; descending: boolean; whole: boolean; prefix: string }
 

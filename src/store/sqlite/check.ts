@@ -5,6 +5,7 @@
  */
 import type { IndexEntry } from '../../search/index.js'
 import type { Stored } from '../store.js'
+import { dateParam } from '../timeline.js'
 import type { Connection } from './connection.js'
 import { Dictionary } from './dictionary.js'
 import { digest } from './digest.js'
@@ -14,7 +15,6 @@ import { type Posted, unpack } from './posted.js'
 import { rowsOf } from './rows.js'
 import { raw, type Sql, sql } from './sql.js'
 import { byRid, isDelete, storedOf, type VersionRow } from './stored.js'
-import { dateParam } from './timeline.js'
 
 const chunk = 100
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

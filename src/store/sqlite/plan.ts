@@ -8,6 +8,7 @@
  * reach itself are taken as they stand.
  */
 import type { Expression, Reach } from '../../search/index.js'
+import { dateParam } from '../timeline.js'
 import { fromChain, fromHas, testChain, testHas } from './chains.js'
 import { fromComposite, leadOf, testComposite } from './composites.js'
 import type { Param } from './dictionary.js'
@@ -20,7 +21,6 @@ import { conjuncts, narrow, no, restricted, type Scope, type Source, smallest, t
 import { all, raw, type Sql, sql } from './sql.js'
 import { fromTerms, type TermSet, termsOf, testTerms } from './terms.js'
 import { fromNear, fromText } from './texts.js'
-import { dateParam } from './timeline.js'
 import type { Tuning } from './tuning.js'
 
 export class Plan {

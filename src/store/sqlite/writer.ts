@@ -14,6 +14,7 @@ import {
   type Put,
   type Stored,
 } from '../store.js'
+import { dateParam } from '../timeline.js'
 import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import type { FullText, TextParam } from './full-text.js'
@@ -22,7 +23,6 @@ import { nothingPosted, type Posted, pack, retarget, unpack } from './posted.js'
 import { RowWriter } from './rows.js'
 import { sql } from './sql.js'
 import { byRid, type Kept, keepTail, keepWhole, keptDelete, storedOf, type VersionRow } from './stored.js'
-import { dateParam } from './timeline.js'
 
 /** Resources that record what was done: what they refer to may go, or never have been there. */
 const exempt = new Set(['AuditEvent', 'Provenance'])

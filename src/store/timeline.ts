@@ -4,9 +4,9 @@
  * https://hl7.org/fhir/R4/search.html#sort
  *
  * The parameter called `date` where the type has one, else its first of type date, except where that is hardly ever
- * recorded. What this answers is part of the file's layout: to change it is to raise `schemaVersion`.
+ * recorded. What this answers is part of both engines' layouts: to change it is to raise `schemaVersion` (SQLite) and `layout` (MongoDB) and to index anew.
  */
-import { standardSearchParams } from '../../fhir/index.js'
+import { standardSearchParams } from '../fhir/index.js'
 
 const exceptions: Record<string, string> = {
   Condition: 'recorded-date',
