@@ -147,10 +147,11 @@ async function loadPaths(paths: string[], options: LoadOptions): Promise<void> {
 async function reindex({ type }: { type?: string }): Promise<void> {
   const { resourceTypes } = await import('./fhir/index.js')
   if (type !== undefined && !resourceTypes.includes(type)) throw new ConfigError(`R4 has no resource type "${type}".`)
-  const { openWorld } = await import('./server.js')
+  const { defaultTenant, openSite } = await import('./site.js')
   const { reindexed } = await import('./interactions/index.js')
   const { progressOn } = await import('./progress.js')
-  const world = await openWorld(readConfig(process.env))
+  const site = await openSite(readConfig(process.env))
+  const world = (await site.world(defaultTenant))!
   const progress = progressOn(process.stderr)
   try {
     const counts = await world.context.store.maintenance.count()
@@ -165,14 +166,15 @@ async function reindex({ type }: { type?: string }): Promise<void> {
     console.log(`${visited} resources indexed anew.`)
   } finally {
     progress.end()
-    await world.close()
+    await site.close()
   }
 }
 
 async function check(): Promise<void> {
-  const { openWorld } = await import('./server.js')
+  const { defaultTenant, openSite } = await import('./site.js')
   const { entriesOf } = await import('./interactions/index.js')
-  const world = await openWorld(readConfig(process.env))
+  const site = await openSite(readConfig(process.env))
+  const world = (await site.world(defaultTenant))!
   try {
     const findings = await world.context.store.maintenance.check(({ body }) => entriesOf(world.context, body))
     for (const finding of findings) console.log(finding)
@@ -185,7 +187,7 @@ async function check(): Promise<void> {
     )
     if (findings.length) process.exitCode = 1
   } finally {
-    await world.close()
+    await site.close()
   }
 }
 

@@ -6,7 +6,8 @@ import express from 'express'
 import { pino } from 'pino'
 import supertest from 'supertest'
 import { readConfig } from './config.js'
-import { fhirOf, openWorld } from './server.js'
+import { fhirOf } from './server.js'
+import { defaultTenant, openSite } from './site.js'
 import { startTestServer } from './testing.js'
 
 let folder: string
@@ -57,7 +58,8 @@ test('a running request ends before the server does', async () => {
 
 test('the endpoint can be mounted in an Express application, at a path of its own', async () => {
   const config = readConfig({ STORE: `sqlite:${join(folder, 'a.db')}`, BASE_URL: 'https://hospital.example/r4' })
-  const world = await openWorld(config)
+  const site = await openSite(config)
+  const world = (await site.world(defaultTenant))!
   const app = express()
   app.use('/mounted', fhirOf(config, world, pino({ level: 'silent' })))
   const created = await supertest(app).post('/mounted/Patient').set('Content-Type', json).send(patient).expect(201)
@@ -65,7 +67,7 @@ test('the endpoint can be mounted in an Express application, at a path of its ow
   await supertest(app).get(`/mounted/Patient/${created.body.id}?_format=xml`).expect(200)
   await supertest(app).get('/mounted/nothing').expect(404)
   await supertest(app).get('/mounted').expect(200)
-  await world.close()
+  await site.close()
 })
 
 test('a base URL at the root leaves health and metrics where they are', async () => {

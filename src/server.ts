@@ -4,7 +4,6 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -14,11 +13,9 @@ import { type Logger, pino } from 'pino'
 import { anyone } from './access/index.js'
 import type { Config } from './config.js'
 import { instant, operationOutcome, writeJson } from './fhir/index.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { operations } from './operations/index.js'
 import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
-import { openMongo, openSqlite, type Store } from './store/index.js'
-import { createTerminology } from './terminology/index.js'
+import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -32,8 +29,6 @@ export type Server = {
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
-
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string }
 
 export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
   const log = wiring.log ?? pino({ level: config.logLevel, base: null })
@@ -52,14 +47,14 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   })
   const { port } = server.address() as AddressInfo
   try {
-    const world = await openWorld(config, { ...wiring, log, port })
-    handle = handleOf(config, world, log)
+    const site = await openSite(config, { ...wiring, log, port })
+    handle = await handleOf(config, site, log)
     return {
-      baseUrl: world.context.baseUrls[0]!,
+      baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       close: async () => {
         await closed(server, config.closeTimeoutMs)
-        await world.close()
+        await site.close()
         log.flush()
       },
     }
@@ -83,70 +78,19 @@ async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
   })
 }
 
-export const openStore = ({ store, includesMax }: Config): Promise<Store> =>
-  store.kind === 'mongodb' ? openMongo(store.url, { includesMax }) : openSqlite(store.path, { includesMax })
-
-/** Everything behind HTTP: also what the command line works on. */
-export type World = { context: Context; close(): Promise<void> }
-
-/** `port` is the one that is listened on, where the settings leave it open. */
-export async function openWorld(
-  config: Config,
-  { log, clock, newId, port = config.port }: Wiring & { port?: number } = {},
-): Promise<World> {
-  const store = await openStore(config)
-  try {
-    const context: DefinitionsContext = {
-      caller: anyone,
-      store,
-      rules: [],
-      terminology: createTerminology(loadCanonical({ caller: anyone, store })),
-      clock: clock ?? Date.now,
-      newId: newId ?? randomUUID,
-      baseUrls: baseUrlsOf(config, port),
-      settings: { ...config, sealingKey: await sealingKeyOf(store) },
-      report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
-    }
-    const definitions = await Definitions.open(context)
-    return {
-      context: {
-        ...context,
-        store: definitions.store,
-        rules: [definitions.rule],
-        // Looked up with each request: uploaded parameters come and go.
-        get searchParams() {
-          return definitions.current
-        },
-      },
-      close: async () => {
-        await definitions.close()
-        await store.close()
-      },
-    }
-  } catch (error) {
-    await store.close()
-    throw error
-  }
-}
-
-/** The first is the one links are written with; the others are understood in references. */
-function baseUrlsOf({ baseUrl }: Config, port: number): string[] {
-  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
-  return [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
-}
-
 type Handle = (request: IncomingMessage, response: ServerResponse) => void
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
-export function fhirOf(config: Config, { context }: World, log: Logger, metrics?: Metrics): FhirHandler {
+export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metrics): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
+  const open = world.contextOf(anyone)
   return fhirHandler(
     {
       identify: () => anyone,
-      context: () => context,
+      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
       operations,
       software: { name: 'hospitallink', version },
-      started: instant(context.clock()),
+      started: instant(open.clock()),
       limits: config,
       compress: config.compress,
       corsOrigins: config.corsOrigins,
@@ -156,26 +100,51 @@ export function fhirOf(config: Config, { context }: World, log: Logger, metrics?
         if (isDebug) log.debug(done, 'answered')
       },
     },
-    basePathOf(context),
+    basePathOf(world),
   )
 }
 
 /** The path of the base URL without a final slash; empty where FHIR is at the root. */
-const basePathOf = ({ baseUrls }: Context): string => new URL(baseUrls[0]!).pathname.replace(/\/$/, '')
+const basePathOf = ({ baseUrls }: Pick<World, 'baseUrls'>): string => new URL(baseUrls[0]!).pathname.replace(/\/$/, '')
 
-function handleOf(config: Config, world: World, log: Logger): Handle {
-  const { baseUrls, store } = world.context
+/** The FHIR endpoint of each tenant, opened when it is first asked for. */
+export class Endpoints {
+  private readonly opened = new Map<string, FhirHandler>()
+
+  constructor(
+    private readonly site: Site,
+    private readonly endpoint: (world: World) => FhirHandler,
+  ) {}
+
+  /** What was opened already, without waiting. */
+  find(tenant: string): FhirHandler | undefined {
+    return this.opened.get(tenant)
+  }
+
+  async open(tenant: string): Promise<FhirHandler | undefined> {
+    const world = await this.site.world(tenant)
+    if (!world) return undefined
+    const handler = this.opened.get(tenant) ?? this.endpoint(world)
+    this.opened.set(tenant, handler)
+    return handler
+  }
+}
+
+async function handleOf(config: Config, site: Site, log: Logger): Promise<Handle> {
+  const world = (await site.world(defaultTenant))!
+  const { baseUrls } = world
   const baseUrl = baseUrls[0]!
-  const basePath = basePathOf(world.context)
+  const basePath = basePathOf(world)
   const metrics = requestMetrics()
-  const fhir = fhirOf(config, world, log, metrics)
+  const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, metrics))
+  const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
   app.disable('x-powered-by')
   app.set('etag', false)
   if (basePath !== '') app.use(basePath, fhir)
   app.use(helmet())
   app.get('/health', async (_request, response) => {
-    const problem = await store.maintenance.health()
+    const problem = await site.database.health()
     response.status(problem === undefined ? 200 : 503).json({ status: problem ?? 'ok' })
   })
   app.get('/metrics', async (_request, response) => {
@@ -188,29 +157,23 @@ function handleOf(config: Config, world: World, log: Logger): Handle {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
   const hosts = config.auth === 'off' ? new Set(baseUrls.map((url) => new URL(url).host)) : undefined
-  return dispatch({ fhir, app, basePath, hosts })
-}
-
-/** The key that seals page links outlives the process, so that a client can turn the page after a restart. */
-async function sealingKeyOf({ secrets }: Store): Promise<Uint8Array> {
-  const name = 'sealing-key'
-  const kept = await secrets.get(name)
-  if (kept !== undefined) return Buffer.from(kept, 'base64url')
-  await secrets.put(name, randomBytes(32).toString('base64url'))
-  return Buffer.from((await secrets.get(name))!, 'base64url')
+  return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts })
 }
 
 type Doors = {
   fhir: FhirHandler
+  endpoints: Endpoints
   app: Handle
   basePath: string
+  /** Below it lie the endpoints of the other tenants. */
+  tenantPath: string
   /** Names the server may be called by; undefined for any. */
   hosts: ReadonlySet<string> | undefined
 }
 
 const notFhir = /^\/(health|metrics)([/?]|$)/
 
-function dispatch({ fhir, app, basePath, hosts }: Doors): Handle {
+function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors): Handle {
   return (request, response) => {
     const { host } = request.headers
     // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
@@ -222,8 +185,31 @@ function dispatch({ fhir, app, basePath, hosts }: Doors): Handle {
     const after = url.charCodeAt(basePath.length)
     const isBelow = url.startsWith(basePath) && (Number.isNaN(after) || after === 47 || after === 63)
     if (isBelow && !(basePath === '' && notFhir.test(url))) fhir(request, response)
+    else if (url.startsWith(tenantPath)) toTenant(endpoints, tenantPath, app, request, response)
     else app(request, response)
   }
+}
+
+/** A tenant that is not there is a page that is not there. */
+function toTenant(
+  endpoints: Endpoints,
+  tenantPath: string,
+  app: Handle,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const [, tenant] = /^([a-z0-9-]{1,63})\/fhir(?=$|[/?])/.exec(request.url!.slice(tenantPath.length)) ?? []
+  if (tenant === undefined) {
+    app(request, response)
+    return
+  }
+  const fhir = endpoints.find(tenant)
+  if (fhir) fhir(request, response)
+  else
+    endpoints.open(tenant).then(
+      (opened) => (opened ?? app)(request, response),
+      () => answerStarting(request, response),
+    )
 }
 
 /** A request line may also name the whole URL, or `*`: https://datatracker.ietf.org/doc/html/rfc9112#section-3.2 */

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import { readConfig } from './config.js'
-import { type Server, startServer, type Wiring } from './server.js'
+import { type Server, startServer } from './server.js'
+import type { Wiring } from './site.js'
 
 export type TestServer = Server & {
   /** The FHIR base by address: what links are written with names localhost. */

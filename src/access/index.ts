@@ -1,1 +1,3 @@
 export * from './caller.js'
+export * from './reach.js'
+export * from './scope.js'

@@ -27,9 +27,14 @@ export type Context = {
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
+  /** The request behind it, as the audit log names it; undefined for the server's own work. */
+  origin?: Origin
   /** Told of our own errors that must not fail more: of one entry of a batch, of a visit for a search parameter. */
   report?: (error: unknown) => void
 }
+
+/** `id` is X-Request-Id, ours where the client sent none; `address` the network address it came from. */
+export type Origin = { id: string; address: string }
 
 export type Settings = {
   /** Time zone of dates without one. */

@@ -117,8 +117,8 @@ export class Definitions {
       history: (query, reach) => store.history(query, reach),
       changes: (after, limit) => store.changes(after, limit),
       explain: (query, reach) => store.explain(query, reach),
-      close: () => store.close(),
       secrets: store.secrets,
+      audit: store.audit,
       maintenance: store.maintenance,
       commit: async (commit) => {
         const committed = await store.commit(this.upToDate(commit))

@@ -46,7 +46,7 @@ describe('search', () => {
       ],
     })
     expect(next).not.toMatch(/secret/i)
-    const other = { ...context, caller: { id: 'somebody else' } }
+    const other = { ...context, caller: { ...context.caller, id: 'somebody else' } }
     expect((await failureOf(search(other, { parameters: [], page: next! }))).status).toBe(400)
     expect((await failureOf(search(context, { parameters: [], page: `${next!.slice(0, -2)}xx` }))).status).toBe(400)
     expect((await failureOf(history(context, { parameters: [], page: next! }))).status).toBe(400)

@@ -18,13 +18,14 @@ export type World = Context & { close(): Promise<void> }
 
 export async function world(settings: Partial<Settings> = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
-  const store = await openSqlite(join(folder, 'test.db'))
+  const database = await openSqlite(join(folder, 'test.db'))
+  const store = database.tenant('default')
   let ids = 0
   return {
     ...contextOn(store, settings),
     newId: () => `n${++ids}`,
     close: async () => {
-      await store.close()
+      await database.close()
       rmSync(folder, { recursive: true })
     },
   }

@@ -151,7 +151,7 @@ describe('Idempotency-Key', () => {
 
   test('the keys of callers are their own', async () => {
     await create(context, patient({ active: true }), { idempotencyKey: 'k' })
-    const other = { ...context, caller: { id: 'somebody else' } }
+    const other = { ...context, caller: { ...context.caller, id: 'somebody else' } }
     expect((await create(other, patient({ active: false }), { idempotencyKey: 'k' })).outcome).toBe('created')
   })
 

@@ -6,6 +6,7 @@
  * Nothing is made for a request that could have been made before: the framework's router costs more than a read.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Caller } from '../access/index.js'
 import { FhirError, notFound } from '../fhir/index.js'
 import { type Answer, failure, type Sending, send } from './answer.js'
 import { corsHeaders } from './cors.js'
@@ -103,8 +104,18 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   sending.format = formatOf(request, split.form, route.native)
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
-  const context = preferring(service.context(service.identify(request)), prefer)
-  return route.answer({ service, context, place, method: request.method ?? 'GET', ...split, prefer, source })
+  const answer = (caller: Caller) =>
+    route.answer({
+      service,
+      context: preferring(service.context(caller, request), prefer),
+      place,
+      method: request.method ?? 'GET',
+      ...split,
+      prefer,
+      source,
+    })
+  const caller = service.identify(request)
+  return caller instanceof Promise ? caller.then(answer) : answer(caller)
 }
 
 /** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */

@@ -8,10 +8,10 @@ import type { Operation } from '../operations/index.js'
 import type { Report } from './errors.js'
 
 export type Service = {
-  /** Who asks. */
-  identify(request: IncomingMessage): Caller
-  /** The context of a caller's requests now; with the search parameters that are in force. */
-  context(caller: Caller): Context
+  /** Who asks; at once where that is known already. @throws FhirError unauthenticated */
+  identify(request: IncomingMessage): Caller | Promise<Caller>
+  /** The context of one request of a caller now; with the search parameters that are in force. */
+  context(caller: Caller, request: IncomingMessage): Context
   operations: readonly Operation[]
   software: { name: string; version: string }
   /** When the server was started, as a dateTime. */

@@ -679,7 +679,7 @@ export function contract(engine: Engine): void {
       await commit(store, put('Patient/1'), put('Patient/2'), put('Device/1'))
       await commit(store, drop('Patient/2'), drop('Device/1'))
       expect(await store.maintenance.count()).toEqual({ Patient: 1 })
-      expect(await store.maintenance.health()).toBeUndefined()
+      expect(await store.health()).toBeUndefined()
     })
     check('a reindex goes on from where it stopped, and what it replaces is gone', async () => {
       const { store, reopen } = await given()
@@ -723,7 +723,7 @@ export function contract(engine: Engine): void {
       const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
       try {
         await commit(store, ...Array.from({ length: 300 }, (_, i) => coded(`Observation/${i}`, 'x')))
-        const backup = store.maintenance.backup(join(folder, 'copy.db'))
+        const backup = store.backup(join(folder, 'copy.db'))
         await Promise.all([
           backup,
           ...Array.from({ length: 20 }, (_, i) => commit(store, coded(`Observation/late${i}`, 'x'))),

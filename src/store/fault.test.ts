@@ -15,7 +15,7 @@ import type { IndexEntry } from '../search/index.js'
 import { type Connect, connect } from './sqlite/connection.js'
 import { openSqlite } from './sqlite/index.js'
 import type { Commit, Store, Stored } from './store.js'
-import { all, drop, namesOf, put, query, reference, token } from './testing.js'
+import { all, alone, drop, namesOf, put, query, reference, token } from './testing.js'
 
 const folders: string[] = []
 const newFolder = () => {
@@ -134,7 +134,9 @@ describe('the n-th statement fails', () => {
     '%s: nothing partial is left, and the next attempt works',
     async (_, commitOf) => {
       const faults = failing()
-      const store = await openSqlite(join(newFolder(), 'test.db'), { connect: faults.connect, clock: () => 1000 })
+      const store = await alone(
+        openSqlite(join(newFolder(), 'test.db'), { connect: faults.connect, clock: () => 1000 }),
+      )
       const changes = [put('Patient/1'), written('Observation/old', 'old'), written('Observation/older', 'older')]
       await store.commit({ changes, integrity: true })
       const before = await stateOf(store)
@@ -153,7 +155,7 @@ describe('the n-th statement fails', () => {
       }
       expect(failures).toBeGreaterThan(5)
       expect(await store.maintenance.check(rebuilt)).toEqual([])
-      expect(await store.maintenance.health()).toBeUndefined()
+      expect(await store.health()).toBeUndefined()
       expect(await stateOf(store)).not.toEqual(before)
       await store.commit({ changes: [written('Observation/after', 'after')], integrity: true })
       expect(await store.maintenance.check(rebuilt)).toEqual([])
@@ -164,13 +166,13 @@ describe('the n-th statement fails', () => {
 
   test('a store whose disk is full says so until it can write again', async () => {
     const faults = failing()
-    const store = await openSqlite(join(newFolder(), 'test.db'), { connect: faults.connect })
+    const store = await alone(openSqlite(join(newFolder(), 'test.db'), { connect: faults.connect }))
     faults.failAt(1)
     await expect(store.commit({ changes: [put('Patient/1')], integrity: true })).rejects.toThrow('the disk is full')
-    expect(await store.maintenance.health()).toContain('the disk is full')
+    expect(await store.health()).toContain('the disk is full')
     faults.works()
     await store.commit({ changes: [put('Patient/1')], integrity: true })
-    expect(await store.maintenance.health()).toBeUndefined()
+    expect(await store.health()).toBeUndefined()
     await store.close()
   })
 })
@@ -183,7 +185,7 @@ describe('the process is killed', () => {
     import { writeSync } from 'node:fs'
     const { openSqlite } = await import(${module('index.ts')})
     const { put, token } = await import(${module('testing.ts')})
-    const store = await openSqlite(${JSON.stringify(path)})
+    const store = (await openSqlite(${JSON.stringify(path)})).tenant("default")
     const one = async (worker, i) => {
       const name = '${round}-' + worker + '-' + i
       const changes = ['Observation/a' + name, 'Observation/b' + name, 'Patient/w' + worker].map((each) =>
@@ -210,7 +212,7 @@ describe('the process is killed', () => {
       })
       acknowledged.push(...text.split('\n').slice(0, -1))
 
-      const store = await openSqlite(path)
+      const store = await alone(openSqlite(path))
       const found = namesOf(await store.search(query(['Observation'], undefined, { count: 100_000 }), all))
       const names = new Set(found)
       for (const name of acknowledged) {
@@ -234,11 +236,11 @@ describe('the process is killed', () => {
 describe('the file', () => {
   test('is refused to a second opener while it is in use, with a sentence that says what to do', async () => {
     const path = join(newFolder(), 'test.db')
-    const store = await openSqlite(path)
+    const store = await alone(openSqlite(path))
     await expect(openSqlite(path)).rejects.toThrow(/in use by another process: stop it first/)
     await store.commit({ changes: [put('Patient/1')], integrity: true })
     await store.close()
-    const again = await openSqlite(path)
+    const again = await alone(openSqlite(path))
     expect(await again.maintenance.count()).toEqual({ Patient: 1 })
     await again.close()
   })

@@ -6,13 +6,13 @@ import { expect, test } from '@jest/globals'
 import { agreement } from './agreement.js'
 import { contract } from './contract.js'
 import { openSqlite, type SqliteOptions } from './sqlite/index.js'
-import { commit, type Engine, put, token } from './testing.js'
+import { alone, commit, type Engine, put, token } from './testing.js'
 
 const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
   name,
   open: async (options) => {
     const folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
-    const open = () => openSqlite(join(folder, 'test.db'), { ...own, ...options })
+    const open = () => alone(openSqlite(join(folder, 'test.db'), { ...own, ...options }))
     let store = await open()
     return {
       store,
@@ -27,7 +27,7 @@ const sqlite = (name: string, own: SqliteOptions = {}): Engine => ({
       },
     }
   },
-  restore: (path) => openSqlite(path),
+  restore: (path) => alone(openSqlite(path)),
 })
 
 const eager = {

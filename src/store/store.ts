@@ -5,6 +5,9 @@
  * `reach.of(type)` at every node of the query that touches a type: the type itself, chains, `_has`, includes, sort keys
  * and totals. Whatever must be decided while nobody else writes (versions, preconditions, uniqueness, references) is
  * decided inside `commit`.
+ *
+ * A database holds tenants, and a Store is one tenant's: its name is a part of every key and every index, so that
+ * nothing asked of a Store can find, count or be delayed by what belongs to another tenant.
  */
 import type { Ref, Serialized } from '../fhir/index.js'
 import type { IndexEntry, Position, Query, Reach } from '../search/index.js'
@@ -48,6 +51,8 @@ export type Commit = {
   changes: Change[]
   conditions?: Condition[]
   claims?: Claim[]
+  /** What the audit log says of it, in the same transaction. Asked once what became of each change is known; pure. */
+  audit?: (committed: readonly Committed[]) => AuditEntry[]
   /** Refuse references to resources that are not there, and deletes of what is referred to. */
   integrity: boolean
 }
@@ -124,14 +129,66 @@ export interface Store {
   explain(query: Query, reach: Reach): Promise<string[]>
   /** The door for what is not FHIR: codes, grants, sessions, keys. */
   readonly secrets: Secrets
+  /** The record of accesses. */
+  readonly audit: AuditLog
   readonly maintenance: Maintenance
+}
+
+/** All tenants of a site, and what belongs to none of them. */
+export interface Database {
+  /** The store of a tenant; its name is 1 to 64 of `A-Z a-z 0-9 - .`. A tenant nobody has written to is empty. */
+  tenant(name: string): Store
+  /** Of the site itself: which tenants there are, its keys. */
+  readonly secrets: Secrets
+  /** A consistent copy of all tenants while the server runs. */
+  backup(path: string): Promise<void>
+  /** Ready to answer? A sentence that says what is wrong, or undefined. */
+  health(): Promise<string | undefined>
   close(): Promise<void>
+}
+
+/**
+ * One entry of the audit log. `text` is what happened, as compact JSON, and is what is hashed; `keys` are what it is
+ * found by (`Patient/1`, an agent, an entity), and `at` are milliseconds since 1970.
+ */
+export type AuditEntry = { id: string; at: number; keys: string[]; text: string }
+
+/**
+ * An entry in its place in the chain. `hash` is SHA-256 over the hash before it and the entry (`linkOf`); undefined
+ * for an entry that is durable and not chained yet (several processes append, one of them chains).
+ */
+export type AuditRecord = AuditEntry & { sequence: number | undefined; hash: Buffer | undefined }
+
+/** `lo` and `hi` limit `at`, both inclusive; newest first unless `ascending`; `after` is the last record already seen. */
+export type AuditQuery = {
+  key?: string
+  lo?: number
+  hi?: number
+  ascending?: boolean
+  after?: { at: number; id: string }
+  count: number
+}
+
+/** Append only: there is no method that changes or removes. Entries of a commit come with the commit. */
+export interface AuditLog {
+  /** Durable when resolved. What many append at the same time becomes durable together. */
+  append(entries: readonly AuditEntry[]): Promise<void>
+  read(id: string): Promise<AuditRecord | undefined>
+  find(query: AuditQuery): Promise<AuditRecord[]>
+  /** In the order of the chain, after a sequence number: to verify it. */
+  chain(after: number, limit: number): Promise<AuditRecord[]>
+  /** The last chained record; undefined when there is none. */
+  head(): Promise<{ sequence: number; hash: Buffer } | undefined>
 }
 
 /** Values by key, gone after `expires` (milliseconds since 1970). */
 export interface Secrets {
   put(key: string, value: string, expires?: number): Promise<void>
   get(key: string): Promise<string | undefined>
+  /** Puts `value` if the current one is `was` (undefined: there is none); says whether it did. */
+  swap(key: string, was: string | undefined, value: string, expires?: number): Promise<boolean>
+  /** Keys that begin with `prefix`, in code point order, after a key, with their values; those that are over left out. */
+  list(prefix: string, limit: number, after?: string): Promise<[key: string, value: string][]>
   /** Get and drop in one step: of many who take, one receives. */
   take(key: string): Promise<string | undefined>
   drop(key: string): Promise<void>
@@ -150,10 +207,6 @@ export interface Maintenance {
   ): Promise<number | undefined>
   /** Compares indexes with a rebuild and counts what disagrees; also history and sequence. A sentence a finding. */
   check(entries: (stored: Stored) => IndexEntry[]): Promise<string[]>
-  /** A consistent copy while the server runs. */
-  backup(path: string): Promise<void>
   /** Number of current resources by type. */
   count(): Promise<Record<string, number>>
-  /** Ready to answer? A sentence that says what is wrong, or undefined. */
-  health(): Promise<string | undefined>
 }

@@ -5,17 +5,31 @@
 import { type Ref, type Resource, serialize } from '../fhir/index.js'
 import { type Expression, everything, type IndexEntry, type Query, type Reach } from '../search/index.js'
 import { grantReach } from '../search/reach.js'
-import type { Change, Expect, Found, Put, Store } from './store.js'
+import type { Change, Database, Expect, Found, Put, Store } from './store.js'
 
 /** A store with nothing in it, that can be closed and opened again on the same data. */
-export type Home = { store: Store; reopen(): Promise<Store>; dispose(): Promise<void> }
+export type Home = { store: Alone; reopen(): Promise<Alone>; dispose(): Promise<void> }
+
+/** A database of which only one tenant is looked at. */
+export type Alone = Store & Pick<Database, 'backup' | 'health' | 'close'> & { database: Database }
+
+export async function alone(opening: Promise<Database>): Promise<Alone> {
+  const database = await opening
+  return {
+    ...database.tenant('default'),
+    database,
+    backup: (path) => database.backup(path),
+    health: () => database.health(),
+    close: () => database.close(),
+  }
+}
 
 /** `skip`: cases by name that the engine does not take part in, each with the reason. */
 export type Engine = {
   name: string
   open(options?: { clock?: () => number; includesMax?: number }): Promise<Home>
   /** Opens what `maintenance.backup` wrote. */
-  restore(path: string): Promise<Store>
+  restore(path: string): Promise<Alone>
   skip?: Record<string, string>
 }
 

@@ -1,6 +1,7 @@
 /** A database the store cannot be built on is refused at the start, in a sentence a person can act on. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Document, MongoClient } from 'mongodb'
+import { alone } from '../testing.js'
 import { openMongo } from './index.js'
 import { databaseOf, dropDatabase, type Mongod, startMongod } from './testing.js'
 
@@ -16,7 +17,7 @@ async function refusalOf(prepare: (client: MongoClient) => Promise<unknown>): Pr
   const client = new MongoClient(url)
   try {
     await prepare(client)
-    const store = await openMongo(url)
+    const store = await alone(openMongo(url))
     await store.close()
     return 'accepted'
   } catch (error) {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
 import { type Commit, type Store, StoreLimit, StoreUnavailable } from '../store.js'
-import { all, drop, put, query, reference, token } from '../testing.js'
+import { type Alone, all, alone, drop, put, query, reference, token } from '../testing.js'
 import { openMongo } from './index.js'
 import { databaseOf, dropDatabase, type Mongod, startMongod, startProxy } from './testing.js'
 
@@ -20,13 +20,13 @@ let mongod: Mongod
 let proxy: Proxy
 let url: string
 /** Looks at what is there by a way that never fails. */
-let witness: Store
+let witness: Alone
 
 beforeAll(async () => {
   mongod = await startMongod()
   proxy = await startProxy(mongod.port)
   url = databaseOf(mongod.url, 'fault')
-  witness = await openMongo(url)
+  witness = await alone(openMongo(url))
 })
 afterAll(async () => {
   await witness.close()
@@ -130,7 +130,7 @@ function remembered(commit: Commit): Commit {
 
 describe.each(Object.entries(kinds))('%s', (_, kind) => {
   test.each(['cutReply', 'cutRequest'] as const)('survives %s of every command', async (fate) => {
-    const store = await openMongo(databaseOf(proxy.url, 'fault'), { timeLimitMs })
+    const store = await alone(openMongo(databaseOf(proxy.url, 'fault'), { timeLimitMs }))
     try {
       let reached = true
       let walked = 0
@@ -163,7 +163,7 @@ describe.each(Object.entries(kinds))('%s', (_, kind) => {
     ['a closed connection', { closeConnection: true }],
     ['a write concern that failed', { writeConcernError: { code: 64, errmsg: 'waiting for replication timed out' } }],
   ])('survives %s at every command', async (_, data) => {
-    const store = await openMongo(url, { timeLimitMs })
+    const store = await alone(openMongo(url, { timeLimitMs }))
     const admin = new MongoClient(mongod.url)
     const fail = (mode: unknown, failCommands: string[] = []) =>
       admin.db('admin').command({
@@ -204,17 +204,17 @@ test('a resource that no document holds is refused as too large, and its neighbo
 })
 
 test('a database that is gone for a while is noticed, said, and found again', async () => {
-  const store = await openMongo(databaseOf(proxy.url, 'fault'), { timeLimitMs: 1_000 })
+  const store = await alone(openMongo(databaseOf(proxy.url, 'fault'), { timeLimitMs: 1_000 }))
   try {
     proxy.down()
     const began = Date.now()
     expect(await attempt(store, remembered({ changes: [observation('gone')], integrity: true }))).toBe(false)
     await expect(store.read({ type: 'Patient', id: '1' }, all)).rejects.toBeInstanceOf(StoreUnavailable)
     expect(Date.now() - began).toBeLessThan(10_000)
-    expect(await store.maintenance.health()).toMatch(/cannot be reached/)
+    expect(await store.health()).toMatch(/cannot be reached/)
     proxy.up()
     expect(await attempt(store, remembered({ changes: [observation('back')], integrity: true }))).toBe(true)
-    expect(await store.maintenance.health()).toBeUndefined()
+    expect(await store.health()).toBeUndefined()
   } finally {
     proxy.up()
     await store.close()

@@ -5,7 +5,7 @@
  */
 import type { Db, MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import { type Maintenance, type Stored, StoreUnusable } from '../store.js'
+import { type Database, type Maintenance, type Stored, StoreUnusable } from '../store.js'
 import { check } from './check.js'
 import type { Collections } from './collections.js'
 import { type CurrentDocument, searchable } from './document.js'
@@ -17,7 +17,13 @@ import { transaction } from './transaction.js'
 
 type Parts = { client: MongoClient; db: Db; reader: Reader; collections: Collections; timeLimitMs: number }
 
-export function maintenance({ client, db, reader, collections, timeLimitMs }: Parts): Maintenance {
+export function maintenance({
+  client,
+  db,
+  reader,
+  collections,
+  timeLimitMs,
+}: Parts): Maintenance & Pick<Database, 'backup' | 'health'> {
   return {
     reindex: (type, after, limit, entries) =>
       translating(() =>

@@ -5,7 +5,7 @@
  *
  * Why it is built as it is: docs/decisions/0021-the-store-on-mongodb.md.
  */
-import type { Store } from '../store.js'
+import type { AuditLog, Database, Store } from '../store.js'
 import { Collections } from './collections.js'
 import { Writer } from './commit.js'
 import { connect } from './connect.js'
@@ -36,7 +36,7 @@ export type MongoOptions = {
 /** Tenants come later; every document and every index has its place for them. */
 const tenant = 'default'
 
-export async function openMongo(url: string, options: MongoOptions = {}): Promise<Store> {
+export async function openMongo(url: string, options: MongoOptions = {}): Promise<Database> {
   const {
     clock = Date.now,
     includesMax = 10_000,
@@ -58,15 +58,24 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     const writer = new Writer({ db, reader, search, collections, lanes, places, clock, documents })
     const queue = new Queue(client, collections, lanes, writer, timeLimitMs, () => sequence.soon())
     await places.resume(db)
-    return {
+    const { backup, health, ...rest } = maintenance({ client, db, reader, collections, timeLimitMs })
+    const keys = secrets(db, clock)
+    const store: Store = {
       read: (ref, reach, version) => translating(() => history.read(reader, ref, reach, version)),
       search: (query, reach) => translating(() => search.find(reader, query, reach)),
       history: (query, reach) => translating(() => history.find(reader, query, reach)),
       commit: (commit) => translating(() => queue.commit(commit)),
       changes: (after, limit) => translating(() => sequence.changes(reader, after, limit)),
       explain: (query, reach) => translating(() => explain(search, reader, query, reach)),
-      secrets: secrets(db, clock),
-      maintenance: maintenance({ client, db, reader, collections, timeLimitMs }),
+      secrets: keys,
+      audit: audit(),
+      maintenance: rest,
+    }
+    return {
+      tenant: () => store,
+      secrets: keys,
+      backup,
+      health,
       close: async () => {
         await queue.close()
         await sequence.close()
@@ -79,3 +88,11 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     throw error
   }
 }
+
+const audit = (): AuditLog => ({
+  append: async () => {},
+  read: async () => undefined,
+  find: async () => [],
+  chain: async () => [],
+  head: async () => undefined,
+})

@@ -7,8 +7,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Document, MongoClient } from 'mongodb'
 import type { Expression, Include, IndexEntry, Query, Sort } from '../../search/index.js'
-import type { Store } from '../store.js'
-import { all, drop, put, query, reference, token } from '../testing.js'
+import { type Alone, all, alone, drop, put, query, reference, token } from '../testing.js'
 import { openMongo } from './index.js'
 import { Reader } from './reader.js'
 import { Search } from './search.js'
@@ -21,7 +20,7 @@ const each = 50
 let mongod: Mongod
 let proxy: Awaited<ReturnType<typeof startProxy>>
 let url: string
-let store: Store
+let store: Alone
 let client: MongoClient
 
 /** 40 patients with 50 observations each: one code in a hundred is rare. */
@@ -30,7 +29,7 @@ beforeAll(async () => {
   proxy = await startProxy(mongod.port)
   url = databaseOf(mongod.url, 'plan')
   client = new MongoClient(url)
-  store = await openMongo(databaseOf(proxy.url, 'plan'))
+  store = await alone(openMongo(databaseOf(proxy.url, 'plan')))
   for (let p = 0; p < patients; p++)
     await store.commit({
       changes: [

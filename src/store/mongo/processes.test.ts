@@ -9,20 +9,20 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { MongoClient } from 'mongodb'
 import type { Expression } from '../../search/index.js'
 import { type Commit, CommitRefused, type Store } from '../store.js'
-import { all, drop, namesOf, put, query, reference, token } from '../testing.js'
+import { type Alone, all, alone, drop, namesOf, put, query, reference, token } from '../testing.js'
 import { openMongo } from './index.js'
 import { databaseOf, dropDatabase, type Mongod, startMongod } from './testing.js'
 
 let mongod: Mongod
 let url: string
-let one: Store
-let other: Store
+let one: Alone
+let other: Alone
 
 beforeAll(async () => {
   mongod = await startMongod()
   url = databaseOf(mongod.url, 'processes')
-  one = await openMongo(url)
-  other = await openMongo(url)
+  one = await alone(openMongo(url))
+  other = await alone(openMongo(url))
 })
 afterAll(async () => {
   await one.close()
@@ -186,7 +186,7 @@ describe('processes that die', () => {
   const program = (name: string) => `
     import { openMongo } from ${JSON.stringify(store)}
     import { put, token } from ${JSON.stringify(suite)}
-    const store = await openMongo(${JSON.stringify(url)})
+    const store = (await openMongo(${JSON.stringify(url)})).tenant("default")
     for (let i = 0; i < 100_000; i++) {
       const changes = ['a', 'b'].map((each) => put(\`Observation/\${each}-${name}-\${i}\`, { entries: [token('code', '${name}')] }))
       await store.commit({ changes, integrity: true })

@@ -10,8 +10,8 @@ import { delimiter, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll } from '@jest/globals'
 import { MongoClient } from 'mongodb'
-import type { Store } from '../store.js'
 import type { Engine } from '../testing.js'
+import { alone } from '../testing.js'
 import { type MongoOptions, openMongo } from './index.js'
 
 export type Mongod = { url: string; port: number; standIn: boolean; close(): Promise<void> }
@@ -157,7 +157,7 @@ export function mongo(own: MongoOptions = {}): Engine {
     skip: { 'a backup made while others write is a whole store': 'MongoDB is backed up by its own tools' },
     open: async (options?: MongoOptions) => {
       const url = databaseOf(mongod!.url)
-      const open = (): Promise<Store> => openMongo(url, { ...own, ...options })
+      const open = () => alone(openMongo(url, { ...own, ...options }))
       let store = await open()
       return {
         store,

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { everything } from '../../search/index.js'
 import { grantReach } from '../../search/reach.js'
 import { StoreUnusable } from '../store.js'
+import { alone } from '../testing.js'
 import { backupSqlite } from './backup.js'
 import { openSqlite } from './open.js'
 
@@ -17,7 +18,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 test('a copy is made while the store is open, and opens as a store', async () => {
   const path = join(folder, 'a.db')
-  const store = await openSqlite(path)
+  const store = await alone(openSqlite(path))
   const put = (id: string) =>
     store.commit({
       changes: [
@@ -38,7 +39,7 @@ test('a copy is made while the store is open, and opens as a store', async () =>
   await put('two')
   await copying
   await store.close()
-  const copy = await openSqlite(join(folder, 'b.db'))
+  const copy = await alone(openSqlite(join(folder, 'b.db')))
   expect((await copy.read({ type: 'Patient', id: 'one' }, all))?.version).toBe(1)
   await copy.close()
 })
@@ -46,7 +47,7 @@ test('a copy is made while the store is open, and opens as a store', async () =>
 test('nothing is overwritten, and no store is made where none was', async () => {
   const path = join(folder, 'a.db')
   await expect(backupSqlite(path, join(folder, 'b.db'))).rejects.toThrow(StoreUnusable)
-  await (await openSqlite(path)).close()
+  await (await alone(openSqlite(path))).close()
   writeFileSync(join(folder, 'b.db'), 'mine')
   await expect(backupSqlite(path, join(folder, 'b.db'))).rejects.toThrow(/there already/)
 })

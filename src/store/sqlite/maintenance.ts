@@ -4,7 +4,7 @@
  * https://www.sqlite.org/backup.html
  */
 import type { IndexEntry } from '../../search/index.js'
-import type { Maintenance, Stored } from '../store.js'
+import type { Database, Maintenance, Stored } from '../store.js'
 import { check } from './check.js'
 import { type Connect, Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
@@ -26,7 +26,15 @@ type Parts = {
 /** Pages copied before others have their turn. */
 const backupPages = 256
 
-export function maintenance({ path, connect, writer, reader, pump, writing, dictionary }: Parts): Maintenance {
+export function maintenance({
+  path,
+  connect,
+  writer,
+  reader,
+  pump,
+  writing,
+  dictionary,
+}: Parts): Maintenance & Pick<Database, 'backup' | 'health'> {
   /** A connection of its own that sees one state of the file throughout, while others write. */
   const snapshot = async <T>(work: (db: Connection) => Promise<T>): Promise<T> => {
     const db = new Connection(connect(path, 'reader'))

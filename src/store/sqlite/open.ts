@@ -7,7 +7,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Store } from '../store.js'
+import type { AuditLog, Database, Store } from '../store.js'
 import { type Connect, Connection, connect } from './connection.js'
 import { Dictionary } from './dictionary.js'
 import { FullText } from './full-text.js'
@@ -32,7 +32,7 @@ export type SqliteOptions = {
   connect?: Connect
 }
 
-export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Store> {
+export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Database> {
   const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect } = options
   const tuned = { ...tuning, ...options.tuning }
   mkdirSync(dirname(path), { recursive: true })
@@ -63,15 +63,32 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     )
     const pump = new Pump(writer, writing, fullText, tuned.wordingMax)
     const history = new History(lookup, questions, tuned)
-    return {
+    const { backup, health, ...rest } = maintenance({
+      path,
+      connect: connectTo,
+      writer,
+      reader,
+      pump,
+      writing,
+      dictionary,
+    })
+    const keys = secrets(writer, reader, pump, clock)
+    const store: Store = {
       read: async (ref, reach, version) => history.read(ref, reach, version),
       search: async (query, reach) => search.find(query, reach),
       history: async (query, reach) => history.find(query, reach),
       commit: (commit) => pump.commit(commit),
       changes: async (after, limit) => history.changes(after, limit),
       explain: async (query, reach) => search.explain(query, reach),
-      secrets: secrets(writer, reader, pump, clock),
-      maintenance: maintenance({ path, connect: connectTo, writer, reader, pump, writing, dictionary }),
+      secrets: keys,
+      audit: audit(),
+      maintenance: rest,
+    }
+    return {
+      tenant: () => store,
+      secrets: keys,
+      backup,
+      health,
       close: async () => {
         await pump.close()
         for (const each of open.reverse()) each.close()
@@ -84,3 +101,11 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     throw error
   }
 }
+
+const audit = (): AuditLog => ({
+  append: async () => {},
+  read: async () => undefined,
+  find: async () => [],
+  chain: async () => [],
+  head: async () => undefined,
+})

@@ -9,8 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Expression, everything, type IndexEntry, type Query } from '../../search/index.js'
-import type { Store } from '../store.js'
-import { all, namesOf, put, query, reference, token } from '../testing.js'
+import { type Alone, all, alone, namesOf, put, query, reference, token } from '../testing.js'
 import { openSqlite, type SqliteOptions } from './index.js'
 
 const tables = [
@@ -193,10 +192,10 @@ describe.each<[string, SqliteOptions['tuning']]>([
 ])('with %s', (size, tuning) => {
   const many = size === 'many resources'
   let folder: string
-  let store: Store
+  let store: Alone
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hospitallink-'))
-    store = await openSqlite(join(folder, 'test.db'), { tuning: tuning ?? {} })
+    store = await alone(openSqlite(join(folder, 'test.db'), { tuning: tuning ?? {} }))
     const entries = (i: number): IndexEntry[] => [
       token('code', `c${i % 7}`, 'http://codes'),
       reference('patient', `Patient/${i % 10}`),

@@ -1,0 +1,144 @@
+/**
+ * A site: its database, and a world for each tenant in it.
+ *
+ * https://hl7.org/fhir/R4/http.html#root
+ *
+ * The default tenant is at the base URL (`/fhir`), any other at `/t/{tenant}/fhir` beside it. A world is opened when it
+ * is first asked for: search parameters, value sets and keys are a tenant's own.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { anyone, type Caller, server } from './access/index.js'
+import type { Config } from './config.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
+import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
+import { createTerminology } from './terminology/index.js'
+
+export const defaultTenant = 'default'
+
+/** What can be replaced in tests. */
+export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string }
+
+/** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
+export type World = {
+  tenant: string
+  /** First the one that links are written with. */
+  baseUrls: readonly string[]
+  /** Of the server's own work. */
+  context: Context
+  contextOf(caller: Caller): Context
+}
+
+export type Site = {
+  database: Database
+  /** undefined when there is no such tenant. */
+  world(tenant: string): Promise<World | undefined>
+  tenants(): Promise<Tenant[]>
+  /** Whether it was made: the name was free. */
+  addTenant(tenant: Tenant): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** `name` is the part of the URL, `title` what people call it. */
+export type Tenant = { name: string; title: string }
+
+/** Tenants are named in URLs, in lower case so that no two differ in case only. */
+export const isTenantName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name)
+
+const openDatabase = ({ store, includesMax }: Config, clock: (() => number) | undefined): Promise<Database> => {
+  const options = { includesMax, ...(clock && { clock }) }
+  return store.kind === 'mongodb' ? openMongo(store.url, options) : openSqlite(store.path, options)
+}
+
+/** `port` is the one that is listened on, where the settings leave it open. */
+export async function openSite(config: Config, wiring: Wiring & { port?: number } = {}): Promise<Site> {
+  const database = await openDatabase(config, wiring.clock)
+  const worlds = new Map<string, Promise<Opened | undefined>>()
+  const known = async (tenant: string) =>
+    tenant === defaultTenant || (isTenantName(tenant) && (await database.secrets.get(keyOf(tenant))) !== undefined)
+  const site: Site = {
+    database,
+    world: async (tenant) => {
+      let opening = worlds.get(tenant)
+      if (!opening) {
+        if (!(await known(tenant))) return undefined
+        opening = worlds.get(tenant) ?? openWorld(config, database.tenant(tenant), tenant, wiring)
+        worlds.set(tenant, opening)
+        opening.catch(() => worlds.delete(tenant))
+      }
+      return (await opening)?.world
+    },
+    tenants: async () => {
+      const rows = await database.secrets.list('tenant/', 10_000)
+      const others = rows.map(([key, title]) => ({ name: key.slice('tenant/'.length), title }))
+      return [{ name: defaultTenant, title: defaultTenant }, ...others]
+    },
+    addTenant: async ({ name, title }) =>
+      name !== defaultTenant && isTenantName(name) && database.secrets.swap(keyOf(name), undefined, title),
+    close: async () => {
+      for (const opening of worlds.values()) await opening.then((opened) => opened?.definitions.close()).catch(() => {})
+      await database.close()
+    },
+  }
+  try {
+    await site.world(defaultTenant)
+    return site
+  } catch (error) {
+    await site.close()
+    throw error
+  }
+}
+
+const keyOf = (tenant: string): string => `tenant/${tenant}`
+
+type Opened = { world: World; definitions: Definitions }
+
+async function openWorld(
+  config: Config,
+  store: Store,
+  tenant: string,
+  { log, clock, newId, port = config.port }: Wiring & { port?: number },
+): Promise<Opened> {
+  const own = server(tenant, 'definitions')
+  const baseUrls = baseUrlsOf(config, port, tenant)
+  const context: DefinitionsContext = {
+    caller: own,
+    store,
+    rules: [],
+    terminology: createTerminology(loadCanonical({ caller: own, store })),
+    clock: clock ?? Date.now,
+    newId: newId ?? randomUUID,
+    baseUrls,
+    settings: { ...config, sealingKey: await sealingKeyOf(store) },
+    report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
+  }
+  const definitions = await Definitions.open(context)
+  const contextOf = (caller: Caller): Context => ({
+    ...context,
+    caller,
+    store: definitions.store,
+    rules: [definitions.rule],
+    // Looked up with each request: uploaded parameters come and go.
+    get searchParams() {
+      return definitions.current
+    },
+  })
+  return {
+    world: { tenant, baseUrls, context: contextOf(config.auth === 'off' ? anyone : own), contextOf },
+    definitions,
+  }
+}
+
+/** The first is the one links are written with; the others are understood in references. */
+function baseUrlsOf({ baseUrl }: Config, port: number, tenant: string): string[] {
+  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+  const all = [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
+  return tenant === defaultTenant ? all : all.map((url) => `${url.replace(/\/fhir$/, '')}/t/${tenant}/fhir`)
+}
+
+/** The key that seals page links outlives the process, so that a client can turn the page after a restart. */
+async function sealingKeyOf({ secrets }: Store): Promise<Uint8Array> {
+  const name = 'sealing-key'
+  await secrets.swap(name, undefined, randomBytes(32).toString('base64url'))
+  return Buffer.from((await secrets.get(name))!, 'base64url')
+}
