@@ -1,3 +1,6 @@
 export * from './caller.js'
+export { inCustody } from './custody.js'
+export { patientParams } from './patients.js'
 export * from './reach.js'
+export { isDefinitionType, type Role, roleOf, roleTable } from './roles.js'
 export * from './scope.js'

@@ -9,13 +9,14 @@ import type { Stored } from '../store/index.js'
 import { commit } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
 import { matches, theOne } from './criteria.js'
-import { expectation } from './expectation.js'
+import { expectation, refuseIfSeen } from './expectation.js'
 import { retrying } from './retrying.js'
 
 /** What was never there, or is out of reach, is deleted already: `unchanged`, with version 0. */
 export async function remove(context: Context, ref: Ref, preconditions: Preconditions = {}): Promise<Written> {
   return retrying(async () => {
-    const current = await context.store.read(ref, reach(context.caller, 'delete'))
+    const current = await context.store.read(ref, reach(context.caller, 'delete', ref.type))
+    if (!current) await refuseIfSeen(context, 'delete', ref)
     if (!current && preconditions.ifMatch === undefined) return neverThere(ref)
     const { expect, raced } = await expectation(context, 'delete', ref, preconditions)
     if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)

@@ -29,8 +29,9 @@ export type HistoryResult = {
 }
 
 export async function history(context: Context, request: HistoryRequest): Promise<HistoryResult> {
-  const mine = reach(context.caller, 'read')
   const { page, ...first } = request
+  // SMART counts the history of a type and of the system among searches.
+  const mine = reach(context.caller, first.id === undefined ? 'search' : 'read', first.type)
   const { asked, after } =
     page === undefined ? { asked: first, after: undefined } : resumed(await pageState(context, 'history', mine, page))
   const { query, applied, ignored } = understand(context, asked)

@@ -11,7 +11,7 @@ import type { Stored } from '../store/index.js'
 import type { Context } from './context.js'
 
 export async function read({ caller, store }: Context, { type, id }: Ref): Promise<Stored> {
-  const stored = await store.read({ type, id }, reach(caller, 'read'))
+  const stored = await store.read({ type, id }, reach(caller, 'read', type))
   if (!stored) throw notFound(`there is no ${type} with this id`)
   if (stored.deleted) throw deleted(`this ${type} was deleted; its history still has the versions before`)
   return stored

@@ -12,8 +12,8 @@ import { pageState, pageToken } from './page.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
 export async function search(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
-  const mine = reach(context.caller, 'search')
   const { page, ...first } = request
+  const mine = reach(context.caller, 'search', request.types?.length === 1 ? request.types[0] : undefined)
   const resume =
     page === undefined
       ? { asked: first, now: context.clock() }

@@ -10,8 +10,9 @@ import type { Context } from './context.js'
 
 export async function vread({ caller, store }: Context, { type, id }: Ref, version: string): Promise<Stored> {
   // Our versions are counters without leading zeros; nothing else was ever a version here.
+  const mine = reach(caller, 'read', type)
   const known = /^[1-9]\d{0,14}$/.test(version)
-  const stored = known ? await store.read({ type, id }, reach(caller, 'read'), Number(version)) : undefined
+  const stored = known ? await store.read({ type, id }, mine, Number(version)) : undefined
   if (!stored) throw notFound(`there is no such version of a ${type} with this id`)
   if (stored.deleted) throw deleted(`version ${version} is the deletion of this ${type}; read the version before it`)
   return stored
