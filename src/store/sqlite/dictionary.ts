@@ -63,8 +63,14 @@ export class Dictionary {
     this.reload()
   }
 
-  /** Reads everything again: after a group of commits was lost. */
+  /** Reads everything again: after a group of commits was lost. If reading fails, all stays as it was. */
   reload(): void {
+    const tenants = this.writer.rows<[number, string]>(sql`SELECT tenant, name FROM tenant`)
+    const types = this.writer.rows<[number, string, string]>(
+      sql`SELECT y.tid, y.name, t.name FROM type y JOIN tenant t ON t.tenant = y.tenant`,
+    )
+    const params = this.writer.all<Param>(sql`SELECT pid, tid, code, kind FROM param`)
+    const nextTerm = this.writer.value<number>(sql`SELECT coalesce(max(term), 0) + 1 FROM term`)!
     this.undo = []
     this.tenants.clear()
     this.typeNames.clear()
@@ -73,14 +79,10 @@ export class Dictionary {
     this.systems.clear()
     this.terms.clear()
     this.shapes.clear()
-    for (const [number, name] of this.writer.rows<[number, string]>(sql`SELECT tenant, name FROM tenant`))
-      this.tenants.set(name, { number, types: new Map() })
-    for (const [tid, type, tenant] of this.writer.rows<[number, string, string]>(
-      sql`SELECT y.tid, y.name, t.name FROM type y JOIN tenant t ON t.tenant = y.tenant`,
-    ))
-      this.addType(tid, type, this.tenants.get(tenant)!)
-    for (const param of this.writer.all<Param>(sql`SELECT pid, tid, code, kind FROM param`)) this.addParam(param)
-    this.nextTerm = this.writer.get<{ next: number }>(sql`SELECT coalesce(max(term), 0) + 1 AS next FROM term`)!.next
+    for (const [number, name] of tenants) this.tenants.set(name, { number, types: new Map() })
+    for (const [tid, type, tenant] of types) this.addType(tid, type, this.tenants.get(tenant)!)
+    for (const param of params) this.addParam(param)
+    this.nextTerm = nextTerm
   }
 
   /** What was added since the last mark is in the file for good (or in a savepoint that was kept). */
