@@ -1,3 +1,5 @@
 export * from './caller.js'
+export * from './outbound.js'
+export { type Allowed, allowedOf, isPublicAddress } from './public-address.js'
 export * from './reach.js'
 export * from './scope.js'
