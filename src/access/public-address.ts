@@ -82,10 +82,21 @@ export function allowedOf(entries: readonly string[]): Allowed {
   return { hosts, networks, http }
 }
 
+/** @throws RangeError with what an entry must be */
+export function networksOf(entries: readonly string[]): BlockList {
+  const networks = new BlockList()
+  for (const entry of entries) {
+    const [address = '', prefix] = entry.split('/')
+    if (!isIP(address)) throw new RangeError(`${entry} is no address or network`)
+    addNetwork(networks, address, prefix)
+  }
+  return networks
+}
+
 function addNetwork(networks: BlockList, address: string, prefix: string | undefined): void {
   const bits = isIP(address) === 4 ? 32 : 128
   const length = prefix === undefined ? bits : Number(prefix)
-  if (length > bits) throw new RangeError(`${address}/${prefix} is no network`)
+  if (!(length >= 0 && length <= bits)) throw new RangeError(`${address}/${prefix} is no network`)
   networks.addSubnet(address, length, familyOf(address))
 }
 
