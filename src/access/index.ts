@@ -1,3 +1,7 @@
 export * from './caller.js'
+export * from './client-address.js'
+export * from './outbound.js'
+export { type Allowed, allowedOf, isPublicAddress, networksOf } from './public-address.js'
 export * from './reach.js'
 export * from './scope.js'
+export * from './throttle.js'
