@@ -58,7 +58,8 @@ describe('settings', () => {
     ['COMPRESS', 'yes', /must be on or off/],
     ['HANDLING', 'loose', /must be one of strict, lenient/],
     ['CORS_ORIGINS', 'https://a.example/path', /must be origins/],
-    ['AUTH', 'on', /must be one of off/],
+    ['AUTH', 'maybe', /must be one of on, off/],
+    ['OUTBOUND_ALLOW', 'http://peer.example', /http: is allowed on loopback alone/],
   ])('%s=%s is refused with what it must be', (name, value, expected) => {
     expect(message({ [name]: value })).toMatch(expected)
   })
@@ -79,6 +80,12 @@ describe('settings', () => {
 
   test('AUTH=off is refused in production', () => {
     expect(message({ NODE_ENV: 'production' })).toMatch(/AUTH=off .*refused while NODE_ENV=production/)
+  })
+
+  test('http: to this machine is refused in production', () => {
+    const environment = { NODE_ENV: 'production', AUTH: 'on', OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8' }
+    expect(message(environment)).toBe('accepted')
+    expect(message({ ...environment, OUTBOUND_ALLOW: 'http://localhost' })).toMatch(/refused while NODE_ENV/)
   })
 
   test('a page is never larger than the largest page', () => {

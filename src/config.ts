@@ -6,6 +6,8 @@
  * docs/operating.md shows this table; a test keeps the two the same.
  */
 
+import { type Allowed, allowedOf } from './access/index.js'
+
 /** One row. `developmentOnly` names the values that NODE_ENV=production refuses. */
 export type Setting<T> = {
   variable: string
@@ -147,6 +149,16 @@ const origins = (value: string): readonly string[] =>
       return origin
     })
 
+function allowList(value: string): Allowed {
+  const entries = value.split(',').map((entry) => entry.trim())
+  try {
+    return allowedOf(entries.filter((entry) => entry !== ''))
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new ConfigError(`must be hosts, networks or http: origins of this machine: ${cause.message}`, { cause })
+  }
+}
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -168,8 +180,8 @@ export const settings = {
   auth: choice(
     'AUTH',
     'off',
-    ['off'],
-    'Who may ask. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
+    ['on', 'off'],
+    'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',
   ),
   audit: {
@@ -190,6 +202,15 @@ export const settings = {
     default: '',
     sentence: 'Web pages of these origins may call the server from a browser, separated by commas.',
     read: origins,
+  },
+  outboundAllow: {
+    variable: 'OUTBOUND_ALLOW',
+    type: 'hosts, networks, origins',
+    default: '',
+    sentence:
+      'What the server may call besides public https: addresses, separated by commas: `peer.hospital.internal`, `10.2.0.0/16`, for trying out `http://localhost:9000`.',
+    read: allowList,
+    developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
   zone: {
     variable: 'ZONE',
@@ -279,8 +300,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       const value = read(row, text)
       if (production && row.developmentOnly?.(value))
         throw new ConfigError(
-          `${row.variable}=${text} (${from}) is for trying out and refused while NODE_ENV=production. ` +
-            'Authorization is not part of this version yet: keep it on loopback and unset NODE_ENV.',
+          `${row.variable}=${text} (${from}) is for trying out and refused while NODE_ENV=production.`,
         )
       return [name, value]
     }),

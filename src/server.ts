@@ -12,7 +12,7 @@ import helmet from 'helmet'
 import { type Logger, pino } from 'pino'
 import { anyone } from './access/index.js'
 import type { Config } from './config.js'
-import { instant, operationOutcome, writeJson } from './fhir/index.js'
+import { instant, operationOutcome, unauthenticated, writeJson } from './fhir/index.js'
 import { operations } from './operations/index.js'
 import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
@@ -86,7 +86,7 @@ export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metr
   const open = world.contextOf(anyone)
   return fhirHandler(
     {
-      identify: () => anyone,
+      identify: config.auth === 'off' ? () => anyone : refuseAll,
       context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
       operations,
       software: { name: 'hospitallink', version },
@@ -102,6 +102,11 @@ export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metr
     },
     basePathOf(world),
   )
+}
+
+/** Nobody is known before somebody who can tell is wired in. */
+const refuseAll = (): never => {
+  throw unauthenticated('This server asks for a bearer token')
 }
 
 /** The path of the base URL without a final slash; empty where FHIR is at the root. */

@@ -8,7 +8,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
-import { anyone, type Caller, server } from './access/index.js'
+import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
 import type { Config } from './config.js'
 import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
@@ -17,7 +17,7 @@ import { createTerminology } from './terminology/index.js'
 export const defaultTenant = 'default'
 
 /** What can be replaced in tests. */
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string }
+export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string; outbound?: Outbound }
 
 /** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
 export type World = {
@@ -31,6 +31,8 @@ export type World = {
 
 export type Site = {
   database: Database
+  /** How the server calls others. */
+  outbound: Outbound
   /** undefined when there is no such tenant. */
   world(tenant: string): Promise<World | undefined>
   tenants(): Promise<Tenant[]>
@@ -58,6 +60,7 @@ export async function openSite(config: Config, wiring: Wiring & { port?: number 
     tenant === defaultTenant || (isTenantName(tenant) && (await database.secrets.get(keyOf(tenant))) !== undefined)
   const site: Site = {
     database,
+    outbound: wiring.outbound ?? outboundHttp({ allowed: config.outboundAllow }),
     world: async (tenant) => {
       let opening = worlds.get(tenant)
       if (!opening) {
