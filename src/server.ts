@@ -11,6 +11,9 @@ import express from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
+import { doorOf } from './command.js'
+import { openDoor } from './command-door.js'
+import { actions } from './command-groups.js'
 import type { Config } from './config.js'
 import { instant, unauthenticated } from './fhir/index.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
@@ -59,12 +62,16 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   try {
     const site = await openSite(config, { ...wiring, log, port })
     handle = await handleOf(config, site, log, load)
+    const path = doorOf(config)
+    const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
+    const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
+        await door?.close()
         await site.close()
         log.flush()
       },
