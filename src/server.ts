@@ -44,6 +44,7 @@ export type Server = {
   baseUrl: string
   /** Where it listens, without a path. */
   origin: string
+  site: Site
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
@@ -68,6 +69,7 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      site,
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
@@ -225,7 +227,8 @@ function toTenant(
   response: ServerResponse,
 ): void {
   const [, tenant] = /^([a-z0-9-]{1,63})\/fhir(?=$|[/?])/.exec(request.url!.slice(tenantPath.length)) ?? []
-  if (tenant === undefined) {
+  // The default tenant has one address, and that is another one.
+  if (tenant === undefined || tenant === defaultTenant) {
     app(request, response)
     return
   }
