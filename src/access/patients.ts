@@ -32,16 +32,16 @@ function derived(type: string): string[] {
 }
 
 /** Whether no element of the type can refer to a patient, as in Practitioner, Organization, Location or Medication. */
-export function isNobodys(type: string): boolean {
-  let answer = nobodys.get(type)
+export function hasNoPatient(type: string): boolean {
+  let answer = patientless.get(type)
   if (answer === undefined) {
     answer = isResourceType(type) && type !== 'Patient' && !canReferToPatient(type, new Set())
-    if (isResourceType(type)) nobodys.set(type, answer)
+    if (isResourceType(type)) patientless.set(type, answer)
   }
   return answer
 }
 
-const nobodys = new Map<string, boolean>()
+const patientless = new Map<string, boolean>()
 
 const passedOver = new Set(['Extension', 'Meta', 'Narrative', 'Resource'])
 

@@ -10,7 +10,7 @@ import { FhirError, forbidden, isResourceType } from '../fhir/index.js'
 import { and, type Expression, everything, nothing, or, type Reach } from '../search/index.js'
 import { grantReach } from '../search/reach.js'
 import type { Act, Caller } from './caller.js'
-import { inRecordOf, isNobodys } from './patients.js'
+import { hasNoPatient, inRecordOf } from './patients.js'
 import { isTimed, named, related } from './relations.js'
 import { type Cell, type Role, roleOf, roleTable } from './roles.js'
 import { lettersOf, type Scope } from './scope.js'
@@ -180,7 +180,7 @@ function allowedByScope(caller: Caller, act: Act, type: string): Expression {
 function launched({ level }: Scope, { patient }: Caller, type: string): Expression {
   if (level !== 'patient') return everything
   if (patient === undefined) return nothing
-  return isNobodys(type) ? everything : inRecordOf(patient, type)
+  return hasNoPatient(type) ? everything : inRecordOf(patient, type)
 }
 
 /** A query that nobody has understood allows nothing. */
