@@ -7,6 +7,7 @@
  * is first asked for: search parameters, value sets and keys are a tenant's own.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
 import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
 import type { Config } from './config.js'
@@ -17,7 +18,14 @@ import { createTerminology } from './terminology/index.js'
 export const defaultTenant = 'default'
 
 /** What can be replaced in tests. */
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string; outbound?: Outbound }
+export type Wiring = {
+  log?: Logger
+  clock?: () => number
+  newId?: () => string
+  outbound?: Outbound
+  /** Who asks, in the place of sign-in and tokens. */
+  identify?: (request: IncomingMessage, world: World) => Caller | Promise<Caller>
+}
 
 /** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
 export type World = {

@@ -84,7 +84,7 @@ function grantOf(caller: Caller, act: Act): Grant {
     grants = {}
     byCaller.set(caller, grants)
   }
-  const key = `${act} ${caller.tenant} ${caller.id}`
+  const key = keyOf(caller, act)
   let grant = byId.get(key)
   if (!grant || now >= grant.until) {
     grant = compile(caller, act, now)
@@ -95,6 +95,10 @@ function grantOf(caller: Caller, act: Act): Grant {
   grants[act] = grant
   return grant
 }
+
+/** An id does not say how long ago the second factor was given. */
+const keyOf = (caller: Caller, act: Act): string =>
+  JSON.stringify([act, caller.tenant, caller.id, freshUntil(caller), caller.aliases ?? [], caller.hospitals])
 
 /** How exactly "now" is meant in a relation. */
 const tickMs = 60_000
