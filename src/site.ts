@@ -9,9 +9,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
-import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
+import { anyone, type Caller, type Outbound, outboundHttp, server, viewsOf } from './access/index.js'
 import type { Config } from './config.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical, viewed } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
@@ -127,7 +127,7 @@ async function openWorld(
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
-    store: definitions.store,
+    store: viewed(definitions.store, viewsOf(caller)),
     rules: [definitions.rule],
     // Looked up with each request: uploaded parameters come and go.
     get searchParams() {

@@ -134,6 +134,7 @@ export function referring(resource: Sample, param: string, reference: string): S
 const specials: Record<string, (reference: string) => JsonObject> = {
   'Appointment.patient': (reference) => ({ participant: [{ actor: { reference }, status: 'accepted' }] }),
   'AppointmentResponse.patient': (reference) => ({ actor: { reference } }),
+  'Person.patient': (reference) => ({ link: [{ target: { reference } }] }),
   'Group.member': (reference) => ({ member: [{ entity: { reference } }] }),
   'Provenance.patient': (reference) => ({ target: [{ reference }] }),
   'AuditEvent.patient': (reference) => ({ entity: [{ what: { reference } }] }),

@@ -138,8 +138,8 @@ function compile(caller: Caller, act: Act, now: number): Grant {
 const freshUntil = ({ signedIn }: Caller): number =>
   signedIn?.methods.includes('mfa') ? signedIn.at + roleTable.freshMs : 0
 
-const isOpen = ({ fresh, purposes, without }: Cell, { purpose }: Caller, isFresh: boolean): boolean =>
-  !without && (!fresh || isFresh) && (!purposes || purposes.includes(purpose))
+const isOpen = ({ fresh, purposes }: Cell, { purpose }: Caller, isFresh: boolean): boolean =>
+  (!fresh || isFresh) && (!purposes || purposes.includes(purpose))
 
 function permitsOf(cells: readonly Cell[], caller: Caller, act: Act, type: string, now: number): Permit[] {
   const mine = cells.filter(({ types }) => types.has(type))
