@@ -4,17 +4,18 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import express from 'express'
 import helmet from 'helmet'
 import { type Logger, pino } from 'pino'
-import { anyone } from './access/index.js'
+import { addressFrom, anyone } from './access/index.js'
 import type { Config } from './config.js'
 import { instant, operationOutcome, unauthenticated, writeJson } from './fhir/index.js'
 import { operations } from './operations/index.js'
-import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
+import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestIdOf, requestMetrics } from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -84,10 +85,15 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void
 export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metrics): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
+  const addressOf = addressFrom(undefined)
   return fhirHandler(
     {
       identify: config.auth === 'off' ? () => anyone : refuseAll,
-      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
+      context: (caller, _request, origin) =>
+        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+      origin: config.audit
+        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        : () => undefined,
       operations,
       software: { name: 'hospitallink', version },
       started: instant(open.clock()),

@@ -8,12 +8,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../access/index.js'
 import { FhirError, notFound } from '../fhir/index.js'
+import type { Origin } from '../interactions/index.js'
 import { type Answer, failure, type Sending, send } from './answer.js'
 import { corsHeaders } from './cors.js'
 import { fhirErrorOf } from './errors.js'
 import { type Exchange, preferOf, preferring, splitQuery } from './exchange.js'
 import { locate } from './locate.js'
 import { type Format, fallbackFormat, formatParameter, negotiate } from './negotiate.js'
+import { recorded, recordStranger } from './recorded.js'
+import { requestIdOf } from './request-id.js'
 import { allowed, routeOf } from './routes.js'
 import type { Done, Service } from './service.js'
 
@@ -83,8 +86,9 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const { request } = sending
   const url = request.url ?? ''
   const { limits } = service
-  if (request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
-    sending.extra = [...requestId(request), ...corsHeaders(request, service.corsOrigins)]
+  const origin = service.origin(request)
+  if (origin || request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
+    sending.extra = [...requestId(request, origin), ...corsHeaders(request, service.corsOrigins)]
   if (url.length > limits.urlMax)
     throw new FhirError(414, [
       {
@@ -105,17 +109,30 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
   const answer = (caller: Caller) =>
-    route.answer({
+    recorded(route, {
       service,
-      context: preferring(service.context(caller, request), prefer),
+      context: preferring(service.context(caller, request, origin), prefer),
       place,
       method: request.method ?? 'GET',
       ...split,
       prefer,
       source,
     })
-  const caller = service.identify(request)
-  return caller instanceof Promise ? caller.then(answer) : answer(caller)
+  const strange = (error: unknown) =>
+    recordStranger(service, { request, origin }, { interaction: route.interaction, place, error }).then(() => {
+      throw error
+    })
+  const caller = identified(service, request)
+  return caller instanceof Promise ? caller.then(answer, strange) : answer(caller)
+}
+
+/** Also what is known to be wrong at once is a promise that fails. */
+function identified(service: Service, request: IncomingMessage): Caller | Promise<Caller> {
+  try {
+    return service.identify(request)
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */
@@ -162,12 +179,15 @@ function tolerant(accept: string | undefined): Format {
 }
 
 function options(service: Service, sending: Sending, allow: string): Answer {
-  sending.extra = [...requestId(sending.request), ...corsHeaders(sending.request, service.corsOrigins, allow)]
+  sending.extra = [
+    ...requestId(sending.request, undefined),
+    ...corsHeaders(sending.request, service.corsOrigins, allow),
+  ]
   return { status: 204, headers: { Allow: allow } }
 }
 
-/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back. */
-function requestId({ headers }: IncomingMessage): string[] {
-  const id = headers['x-request-id']
-  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id) ? ['X-Request-Id', id] : []
+/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back, or the one that is recorded. */
+function requestId(request: IncomingMessage, origin: Origin | undefined): string[] {
+  const id = origin?.id ?? requestIdOf(request)
+  return id === undefined ? [] : ['X-Request-Id', id]
 }
