@@ -6,10 +6,10 @@
  * An id that is itself the secret (a code, a refresh token) is kept as its hash, so that reading the store gives no
  * token away. A code or refresh token is consumed, and an assertion noted, by a swap: of two processes one wins.
  */
-import { createHash } from 'node:crypto'
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { Secrets } from '../store/index.js'
-import { type Clients, hashOf, type RegisteredClient } from './clients.js'
+import type { Clients, RegisteredClient } from './clients.js'
+import { hashOf } from './digest.js'
 
 export const keyOfModel = (model: string, id: string): string => `smart/${model}/${hashOf(id)}`
 const membersOf = (grantId: string): string => `smart/grant-of/${grantId}/`
@@ -125,6 +125,3 @@ function metadataOf(client: RegisteredClient): AdapterPayload {
     ...(client.jwksUri !== undefined && { jwks_uri: client.jwksUri }),
   } as unknown as AdapterPayload
 }
-
-/** A short name of a long text, for keys. */
-export const digest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22)
