@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../access/index.js'
 import type { Context } from '../interactions/index.js'
 import type { Operation } from '../operations/index.js'
+import type { Admit } from './admission.js'
 import type { Report } from './errors.js'
 
 export type Service = {
@@ -18,8 +19,14 @@ export type Service = {
   started: string
   limits: Limits
   compress: boolean
-  /** Origins of web pages that may call; `*` is any. */
-  corsOrigins: readonly string[]
+  /** Whether web pages of an origin may call. */
+  allowsOrigin(origin: string): boolean
+  /** Whether clients reach us by https:, and are told to keep to it. */
+  secure: boolean
+  /** Asked before anything is done for a caller; undefined is somebody who was not identified. */
+  admit: Admit
+  /** Whether there is more to do than can be done. */
+  isOverloaded(): boolean
   /** Told of errors nobody expected. */
   report: Report
   /** Told of every request that was answered. */
