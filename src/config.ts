@@ -196,6 +196,18 @@ export const settings = {
     'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',
   ),
+  audit: {
+    variable: 'AUDIT',
+    type: '`on`, `off`',
+    default: '',
+    sentence:
+      'Whether every access is recorded before it is answered. Unset: as AUTH; `off` only together with `AUTH=off`.',
+    read: (value): boolean | undefined => {
+      if (value === '') return undefined
+      if (value !== 'on' && value !== 'off') throw new ConfigError('must be on or off')
+      return value === 'on'
+    },
+  },
   corsOrigins: {
     variable: 'CORS_ORIGINS',
     type: 'origins, or `*`',
@@ -308,7 +320,9 @@ export const settings = {
   },
 } satisfies Record<string, Setting<unknown>>
 
-export type Config = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+type Read = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+
+export type Config = Omit<Read, 'audit'> & { readonly audit: boolean }
 
 const prefix = 'HOSPITALLINK_'
 
@@ -329,7 +343,7 @@ export function written(row: Setting<unknown>, environment: NodeJS.ProcessEnv): 
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   refuseUnknown(environment)
   const production = environment['NODE_ENV'] === 'production'
-  const config = Object.fromEntries(
+  const given = Object.fromEntries(
     Object.entries(settings).map(([name, setting]) => {
       const row: Setting<unknown> = setting
       const { text, from } = written(row, environment)
@@ -340,7 +354,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
         )
       return [name, value]
     }),
-  ) as Config
+  ) as Read
+  const config = { ...given, audit: given.audit ?? given.auth !== 'off' }
+  if (!config.audit && config.auth !== 'off')
+    throw new ConfigError('AUDIT=off is for AUTH=off: what a person does with their rights is always recorded.')
   if (config.auth === 'off' && !isLoopback(config.host))
     throw new ConfigError(
       `HOST=${config.host} is reachable by others, and AUTH=off would let everybody read everything. Use HOST=127.0.0.1.`,

@@ -4,8 +4,9 @@
  * https://hl7.org/fhir/R4/http.html#transactional-integrity
  */
 import { reach } from '../access/index.js'
-import { business, conflict, type FhirError, type Ref, stale } from '../fhir/index.js'
-import { type Change, type Claim, CommitRefused, type Committed, type Condition } from '../store/index.js'
+import { business, conflict, type FhirError, notAllowed, type Ref, stale } from '../fhir/index.js'
+import { type Change, type Claim, CommitRefused, type Committed, type Condition, type Stored } from '../store/index.js'
+import { type Event, entriesOf, markLeft, withResource, writeEvent } from './audited.js'
 import type { Context } from './context.js'
 
 export type Unit = {
@@ -26,15 +27,20 @@ export type Unit = {
  * @throws CommitRefused where starting over can help (`retrying`), or a claim was taken (`once`)
  */
 export async function commit(context: Context, unit: Unit): Promise<Committed[]> {
-  const changes = context.rules.length ? await withConsequences(context, unit.changes) : unit.changes
+  for (const change of unit.changes) refuseChange(change)
+  const before = await beforeOf(context, unit.changes)
+  const changes = await withConsequences(context, unit.changes, before)
   const { conditions = [], claims = [] } = unit
+  const { audit } = context.settings
   try {
     const committed = await context.store.commit({
       changes,
       conditions,
       claims,
       integrity: context.settings.integrity,
+      ...(audit && { audit: (committed) => entriesOf(context, eventsOf(changes, committed, before)) }),
     })
+    if (audit) for (const one of committed) markLeft(one)
     return committed.slice(0, unit.changes.length)
   } catch (error) {
     if (error instanceof CommitRefused) throw refusal(error, unit, changes)
@@ -42,15 +48,58 @@ export async function commit(context: Context, unit: Unit): Promise<Committed[]>
   }
 }
 
-async function withConsequences(context: Context, changes: Change[]): Promise<Change[]> {
-  const all = [...changes]
+/**
+ * The audit log is append-only by every route: no interaction changes an AuditEvent, and none can come here.
+ *
+ * @throws FhirError 405
+ */
+export function refuseChange({ type }: { type: string }): void {
+  if (type !== 'AuditEvent') return
+  throw notAllowed('AuditEvents are added by POST, one by one, and never changed', undefined, {
+    headers: { Allow: 'GET, HEAD, POST, OPTIONS' },
+  })
+}
+
+/** What the changes replace, where anybody wants to know: rules, and the event of a deletion, which has no content. */
+async function beforeOf(context: Context, changes: readonly Change[]): Promise<Map<Change, Stored | undefined>> {
+  const before = new Map<Change, Stored | undefined>()
   for (const change of changes) {
-    const act = change.op === 'put' ? 'update' : 'delete'
-    const before = await context.store.read({ type: change.type, id: change.id }, reach(context.caller, act))
-    for (const rule of context.rules) all.push(...(await rule(change, before, context)))
+    const isDelete = change.op === 'delete'
+    if (context.rules.length === 0 && !(isDelete && context.settings.audit)) continue
+    const mine = reach(context.caller, isDelete ? 'delete' : 'update')
+    before.set(change, await context.store.read({ type: change.type, id: change.id }, mine))
   }
+  return before
+}
+
+async function withConsequences(
+  context: Context,
+  changes: Change[],
+  before: ReadonlyMap<Change, Stored | undefined>,
+): Promise<Change[]> {
+  if (context.rules.length === 0) return changes
+  const all = [...changes]
+  for (const change of changes)
+    for (const rule of context.rules) all.push(...(await rule(change, before.get(change), context)))
   return all
 }
+
+/** One event for each change, those that follow from rules included. */
+function eventsOf(
+  changes: readonly Change[],
+  committed: readonly Committed[],
+  before: ReadonlyMap<Change, Stored | undefined>,
+): Event[] {
+  return committed.map(({ stored }, index): Event => {
+    const change = changes[index]!
+    if (change.op === 'put') return withResource(writeEvent(interactionOf[change.method], change), stored)
+    const was = before.get(change)
+    const event = writeEvent('delete', change)
+    return was && !was.deleted ? { ...withResource(event, was), ...(event.data && { data: event.data }) } : event
+  })
+}
+
+const interactionOf = { POST: 'create', PUT: 'update', PATCH: 'patch' } as const
 
 function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirError | CommitRefused {
   const { reason } = refused

@@ -6,22 +6,33 @@
 import { invalid, type Resource, stale } from '../fhir/index.js'
 import type { Stored } from '../store/index.js'
 import { admit } from './admit.js'
-import { commit } from './commit.js'
+import { audited, withResource } from './audited.js'
+import { commit, refuseChange } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
-import { matches, theOne } from './criteria.js'
+import { criteriaEvent, matches, theOne } from './criteria.js'
 import { expectation } from './expectation.js'
 import { inTurn } from './in-turn.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
 import { checkType } from './update.js'
 
-export async function conditionalUpdate(
+export const conditionalUpdate = audited(
+  {
+    asked: (context, type: string, criteria: string, _resource: Resource, _preconditions?: Preconditions) =>
+      criteriaEvent(context, 'update', type, criteria),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  conditionalUpdateNow,
+)
+
+async function conditionalUpdateNow(
   context: Context,
   type: string,
   criteria: string,
   resource: Resource,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange({ type })
   checkType(type, resource)
   return inTurn(context.store, `${type}?${criteria}`, () =>
     retrying(async () => {

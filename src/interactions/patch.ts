@@ -19,32 +19,52 @@ import {
 } from '../fhir/index.js'
 import type { Condition, Stored } from '../store/index.js'
 import { admit } from './admit.js'
-import { commit } from './commit.js'
+import { audited, withResource, writeEvent } from './audited.js'
+import { commit, refuseChange } from './commit.js'
 import type { Context, PatchBody, Preconditions, Written } from './context.js'
-import { matches, theOne } from './criteria.js'
+import { criteriaEvent, matches, theOne } from './criteria.js'
 import { versionsIn } from './etag.js'
 import { inTurn } from './in-turn.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
 
-export async function patch(
+export const patch = audited(
+  {
+    asked: (_context, ref: Ref, _body: PatchBody, _preconditions?: Preconditions) => writeEvent('patch', ref),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  patchInTurn,
+)
+
+async function patchInTurn(
   context: Context,
   ref: Ref,
   body: PatchBody,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange(ref)
   return inTurn(context.store, `${ref.type}/${ref.id}`, () =>
     retrying(() => patchNow(context, ref, body, preconditions)),
   )
 }
 
-export async function conditionalPatch(
+export const conditionalPatch = audited(
+  {
+    asked: (context, type: string, criteria: string, _body: PatchBody, _preconditions?: Preconditions) =>
+      criteriaEvent(context, 'patch', type, criteria),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  conditionalPatchInTurn,
+)
+
+async function conditionalPatchInTurn(
   context: Context,
   type: string,
   criteria: string,
   body: PatchBody,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange({ type })
   return inTurn(context.store, `${type}?${criteria}`, () =>
     retrying(async () => {
       const { found, condition } = await matches(context, type, criteria)
