@@ -212,8 +212,17 @@ function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors):
     const { host } = request.headers
     // A page of a stranger could reach us by a name of its own that it points at our address. Probes of an
     // orchestrator call by the address of the container.
-    if (host !== undefined && !hosts.has(host) && request.url !== '/health') {
-      refuseHost(response)
+    if (host !== undefined && !hosts.has(host) && !hosts.has(host.toLowerCase()) && request.url !== '/health') {
+      refuse(
+        response,
+        421,
+        'The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on',
+      )
+      return
+    }
+    // A line without a version: what stands before us may take the headers after it for another request.
+    if (request.httpVersionMajor === 0) {
+      refuse(response, 400, 'The request is not HTTP')
       return
     }
     const url = originForm(request)
@@ -263,7 +272,7 @@ function answerStarting(_request: IncomingMessage, response: ServerResponse): vo
   response.end(outcomeOf('The server is starting'))
 }
 
-function refuseHost(response: ServerResponse): void {
-  response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })
-  response.end(outcomeOf('The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on'))
+function refuse(response: ServerResponse, status: number, diagnostics: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/fhir+json; charset=utf-8', Connection: 'close' })
+  response.end(outcomeOf(diagnostics))
 }
