@@ -13,6 +13,7 @@ import { type Logger, pino } from 'pino'
 import { anyone } from './access/index.js'
 import type { Config } from './config.js'
 import { instant, operationOutcome, writeJson } from './fhir/index.js'
+import { opened, watch } from './opening.js'
 import { operations } from './operations/index.js'
 import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
@@ -47,13 +48,21 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   })
   const { port } = server.address() as AddressInfo
   try {
-    const site = await openSite(config, { ...wiring, log, port })
+    const site = await opened(
+      () => openSite(config, { ...wiring, log, port }),
+      log,
+      (answer) => {
+        handle = answer
+      },
+    )
     handle = await handleOf(config, site, log)
+    const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       close: async () => {
         await closed(server, config.closeTimeoutMs)
+        unwatch()
         await site.close()
         log.flush()
       },

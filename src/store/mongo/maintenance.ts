@@ -15,6 +15,8 @@ import { storedOf } from './stored.js'
 import { linksOf } from './tokens.js'
 import { transaction } from './transaction.js'
 
+const healthTimeoutMs = 3000
+
 type Parts = { client: MongoClient; db: Db; reader: Reader; collections: Collections; timeLimitMs: number }
 
 export function maintenance({
@@ -76,11 +78,13 @@ export function maintenance({
         )
         return Object.fromEntries(found.map(({ type, n }) => [type, n]))
       }),
+    // Only a write tells a full disk, a lost majority and a missing right.
     health: async () => {
       try {
-        const { isWritablePrimary, readOnly } = await db.command({ hello: 1 }, { timeoutMS: 3000 })
-        if (isWritablePrimary && !readOnly) return undefined
-        return 'the database has no primary at the moment'
+        await db
+          .collection<{ _id: string }>('about')
+          .updateOne({ _id: 'health' }, { $set: { at: new Date() } }, { upsert: true, timeoutMS: healthTimeoutMs })
+        return undefined
       } catch (error) {
         return sentenceOf(error)
       }

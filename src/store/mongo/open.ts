@@ -8,7 +8,7 @@
 import type { AuditLog, Database, Store } from '../store.js'
 import { Collections } from './collections.js'
 import { Writer } from './commit.js'
-import { connect } from './connect.js'
+import { connect, unusable } from './connect.js'
 import { explain } from './explain.js'
 import { translating } from './failures.js'
 import { History } from './history.js'
@@ -85,7 +85,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     }
   } catch (error) {
     await client.close().catch(() => undefined)
-    throw error
+    throw unusable(error)
   }
 }
 
