@@ -56,7 +56,13 @@ export async function startStandIn(options: { pose?: Pose; tls?: { key: string; 
   return start(options)
 }
 
-export type Fate = 'cutReply' | 'cutRequest' | { delayMs: number }
+export type Fate =
+  | 'cutReply'
+  | 'cutRequest'
+  | 'dropReply'
+  | 'dropRequest'
+  | { delayMs: number }
+  | ((name: string) => Promise<unknown>)
 
 /** A way to the database that loses what it is told to lose. */
 export async function startProxy(port: number) {
@@ -67,6 +73,8 @@ export async function startProxy(port: number) {
       reset(): void
       plan(n: number, fate: Fate): void
       down(): void
+      /** Takes everything and answers nothing. */
+      silence(): void
       up(): void
       close(): Promise<void>
     }>
