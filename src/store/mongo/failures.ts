@@ -137,3 +137,33 @@ export async function translating<T>(work: () => Promise<T>): Promise<T> {
     throw translated(error)
   }
 }
+
+/**
+ * The same, and an answer in time whatever becomes of the work: beyond the limit of each command there are connections that stay
+ * silent, and tries again. A change that was given up on may still be kept; the client is told to look.
+ */
+export async function inTime<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new StoreUnavailable('The store is not available: the database did not answer in time')),
+      1.5 * limitMs,
+    )
+  })
+  try {
+    return await Promise.race([translating(work), over])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Every method of a door answers in time. */
+export function timely<T extends object>(door: T, limitMs: number): T {
+  return new Proxy(door, {
+    get: (target, name) => {
+      const method: unknown = Reflect.get(target, name)
+      if (typeof method !== 'function') return method
+      return (...given: unknown[]) => inTime(limitMs, () => method.apply(target, given) as Promise<unknown>)
+    },
+  })
+}

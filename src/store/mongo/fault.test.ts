@@ -169,7 +169,7 @@ describe.each(Object.entries(ways))('%s at the n-th command', (name, way) => {
     await witness.commit({ changes: [put('Patient/first', { entries })], integrity: true })
     await witness.commit({ changes: [observation('first', 'Patient/first')], integrity: true })
     given.set('first', [...entries, reference('subject', 'Patient/first')])
-    const through = `${databaseOf(proxy.url, appName)}&appName=${appName}${more}`
+    const through = `${databaseOf(proxy.url, appName)}&appName=${appName}&minHeartbeatFrequencyMS=20${more}`
     proxy.reset()
     store = await alone(openMongo(through, { timeLimitMs }))
   })
