@@ -408,7 +408,7 @@ describe('relations in time', () => {
   })
 })
 
-test('a doctor may name any patient of the hospital, and finds their own', () => {
+test('a doctor may begin an encounter with any patient of the hospital, and finds their own', () => {
   const who = caller({ scope: 'user/*.cruds' })
   const stranger: Subject = {
     type: 'Patient',
@@ -416,7 +416,8 @@ test('a doctor may name any patient of the hospital, and finds their own', () =>
     updated: 0,
     entries: [{ kind: 'token', param: ':custodian', code: 'a' }],
   }
-  expect(match(stranger, referable(who, 'Patient'))).toBe(true)
+  expect(match(stranger, referable(who, 'Patient', 'Encounter'))).toBe(true)
+  expect(match(stranger, referable(who, 'Patient', 'Observation'))).toBe(false)
   expect(match(stranger, reach(who, 'read').of('Patient'))).toBe(false)
-  expect(match({ ...stranger, entries: [] }, referable(who, 'Patient'))).toBe(false)
+  expect(match({ ...stranger, entries: [] }, referable(who, 'Patient', 'Encounter'))).toBe(false)
 })
