@@ -24,7 +24,7 @@ export const tenantCommands: CommandGroup = {
       .action(({ json }: { json?: true }) => run('tenant list', { json }))
   },
   actions: {
-    'tenant add': async (site, input) => {
+    'tenant add': async ({ site }, input) => {
       const { isTenantName } = await import('./site.js')
       const name = neededOf(input, 'name')
       const title = textOf(input, 'title') ?? name
@@ -32,12 +32,12 @@ export const tenantCommands: CommandGroup = {
         throw new CommandRefused('The name must be 1 to 63 of a-z, 0-9 and -, and not begin with -.')
       if (title.length > 200) throw new CommandRefused('The title must have at most 200 characters.')
       if (!(await site.addTenant({ name, title }))) throw new CommandRefused(`There is a tenant "${name}" already.`)
-      return [`The FHIR base of ${name} is ${await baseOf(site, name)}`]
+      return [`The FHIR base of ${name} is ${await baseOf(operated, name)}`]
     },
-    'tenant list': async (site, input) => {
+    'tenant list': async ({ site }, input) => {
       const tenants = await site.tenants()
       const rows = await Promise.all(
-        tenants.map(async ({ name, title }) => ({ name, title, base: await baseOf(site, name) })),
+        tenants.map(async ({ name, title }) => ({ name, title, base: await baseOf(operated, name) })),
       )
       if (input['json'] === true) return rows.map((row) => JSON.stringify(row))
       return columns([['NAME', 'TITLE', 'FHIR BASE'], ...rows.map(({ name, title, base }) => [name, title, base])])
