@@ -28,7 +28,13 @@ export interface Accounts {
 }
 
 /** How a person proved who they are. `methods` are amr values (RFC 8176): `pwd`, `otp`, `mfa`, `sms`. */
-export type SignIn = { subject: string; at: number; methods: readonly string[] }
+export type SignIn = {
+  subject: string
+  at: number
+  methods: readonly string[]
+  /** Id of the session of the browser: what is granted for as long as the person is signed in ends with it. */
+  session?: string
+}
 
 /** An app waits for a person to sign in: one request of the browser at the pages of this interaction. */
 export type LoginRequest = {
@@ -42,6 +48,8 @@ export type LoginRequest = {
   uid: string
   /** The app that asks, in its own words: escape them. */
   client: { id: string; name: string }
+  /** Where the browser goes in the end: the pages have to allow their forms to lead there. */
+  redirectUri?: string
   /** ui_locales of the app, best first. */
   locales: readonly string[]
   loginHint?: string
