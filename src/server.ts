@@ -4,6 +4,7 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -30,6 +31,7 @@ import {
   type Overload,
   overload,
   type Rates,
+  requestIdOf,
   requestMetrics,
   type Service,
 } from './rest/index.js'
@@ -97,10 +99,15 @@ export function fhirOf(
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
+  const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
       identify: config.auth === 'off' ? () => anyone : refuseAll,
-      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
+      context: (caller, _request, origin) =>
+        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+      origin: config.audit
+        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        : () => undefined,
       operations,
       software: { name: 'hospitallink', version },
       started: instant(open.clock()),

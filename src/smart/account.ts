@@ -55,6 +55,8 @@ export type LoginRequest = {
   uid: string
   /** The app that asks, in its own words: escape them. */
   client: { id: string; name: string }
+  /** Where the browser goes in the end: browsers ask the pages whether their forms may lead there. */
+  redirectUri?: string
   /** ui_locales of the app, best first. */
   locales: readonly string[]
   loginHint?: string

@@ -8,10 +8,11 @@
  */
 import type { MongoClient } from 'mongodb'
 import { type Commit, CommitRefused, type Committed } from '../store.js'
-import type { Collections } from './collections.js'
+import type { TenantTypes } from './collections.js'
 import { type Decided, type Prepared, prepare, type Writer } from './commit.js'
 import { isDuplicate } from './failures.js'
 import type { Lanes } from './lanes.js'
+import type { Places } from './places.js'
 import { transaction } from './transaction.js'
 
 type Waiting = {
@@ -33,8 +34,9 @@ export class Queue {
 
   constructor(
     private readonly client: MongoClient,
-    private readonly collections: Collections,
+    private readonly types: TenantTypes,
     private readonly lanes: Lanes,
+    private readonly places: Places,
     private readonly writer: Writer,
     private readonly timeLimitMs: number,
     /** Told after each transaction that stored something. */
@@ -106,8 +108,9 @@ export class Queue {
   private async transact(group: readonly Waiting[]): Promise<Decided[]> {
     const prepared = group.map((each) => each.prepared)
     const alone = group[0]!.alone
-    await this.collections.ensure(prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)))
-    if (this.lanes.number < 0) await this.lanes.take()
+    await this.types.ensure(prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)))
+    await this.lanes.use()
+    await this.places.resume(this.types.collections.db, this.lanes.tenant)
     const decided = await transaction(this.client, {
       timeLimitMs: this.timeLimitMs,
       session: this.lanes.committing,
@@ -120,7 +123,7 @@ export class Queue {
           throw error
         }
       },
-      committed: () => this.writer.isKept(prepared[0]!),
+      committed: () => this.writer.isKept(prepared),
       // A unique key was taken since the snapshot: by another's resource, claim, or lane.
       again: isDuplicate,
     })
