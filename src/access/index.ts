@@ -1,3 +1,4 @@
+export * from './audit-anchor.js'
 export * from './audit-entry.js'
 export * from './audit-event.js'
 export * from './caller.js'
