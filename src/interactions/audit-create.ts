@@ -33,14 +33,14 @@ export async function auditCreate(
 async function addedOnce(context: Context, resource: Resource, id: string): Promise<Written> {
   const before = await context.store.audit.read(id)
   if (!before) return added(context, resource, id)
-  const { json } = postedOf(context, resource)
+  const { json } = await postedOf(context, resource)
   if (!before.text.startsWith(`{"posted":${json},`))
     throw business('this Idempotency-Key was used for another request; take a new one')
   return { outcome: 'unchanged', stored: storedEvent(before, context.baseUrls[0]!).stored }
 }
 
 async function added(context: Context, resource: Resource, id?: string): Promise<Written> {
-  const { json, references } = postedOf(context, resource)
+  const { json, references } = await postedOf(context, resource)
   const asking = { caller: context.caller, at: context.clock(), origin: context.origin }
   const posted = postedEntry(asking, { ...(id !== undefined && { id }), json, references })
   const { stored } = storedEvent(posted, context.baseUrls[0]!)
@@ -52,9 +52,9 @@ async function added(context: Context, resource: Resource, id?: string): Promise
 }
 
 /** @throws FhirError where the structure is not that of an AuditEvent, or the caller may not add such a one */
-function postedOf(context: Context, resource: Resource): { json: string; references: string[] } {
+async function postedOf(context: Context, resource: Resource): Promise<{ json: string; references: string[] }> {
   const put = prepare(context, resource, { id: 'new', method: 'POST' })
-  admit(context, 'create', put)
+  await admit(context, [{ act: 'create', put }])
   return {
     json: splice(put.serialized, 1, 0).toString(),
     references: put.references.map(({ type, id }) => `${type}/${id}`),

@@ -15,7 +15,7 @@ import type { HistoryResult } from './history.js'
 /** @throws FhirError 404 for an event that is not there, or out of reach */
 export async function auditRead(context: Context, id: string): Promise<Stored> {
   const record = await context.store.audit.read(id)
-  const within = reach(context.caller, 'read').of('AuditEvent')
+  const within = reach(context.caller, 'read', 'AuditEvent').of('AuditEvent')
   const [event] = record ? await eventsAmong(context, [seen(context, record)], within) : []
   if (!event) throw notFound('there is no AuditEvent with this id')
   return event.stored

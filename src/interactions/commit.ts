@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/http.html#transactional-integrity
  */
-import { reach } from '../access/index.js'
+import { isUnlimited, reach } from '../access/index.js'
 import { business, conflict, type FhirError, notAllowed, type Ref, stale } from '../fhir/index.js'
 import { type Change, type Claim, CommitRefused, type Committed, type Condition, type Stored } from '../store/index.js'
 import { type Event, entriesOf, markLeft, withResource, writeEvent } from './audited.js'
@@ -43,7 +43,7 @@ export async function commit(context: Context, unit: Unit): Promise<Committed[]>
     if (audit) for (const one of committed) markLeft(one)
     return committed.slice(0, unit.changes.length)
   } catch (error) {
-    if (error instanceof CommitRefused) throw refusal(error, unit, changes)
+    if (error instanceof CommitRefused) throw refusal(error, unit, changes, isUnlimited(context.caller))
     throw error
   }
 }
@@ -101,7 +101,7 @@ function eventsOf(
 
 const interactionOf = { POST: 'create', PUT: 'update', PATCH: 'patch' } as const
 
-function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirError | CommitRefused {
+function refusal(refused: CommitRefused, unit: Unit, changes: Change[], seesAll: boolean): FhirError | CommitRefused {
   const { reason } = refused
   if (reason.kind === 'condition' || reason.kind === 'claim') return refused
   if ((reason.kind === 'version' || reason.kind === 'exists') && unit.retry?.(reason.index)) return refused
@@ -129,18 +129,25 @@ function refusal(refused: CommitRefused, unit: Unit, changes: Change[]): FhirErr
     case 'absent':
       return stale(`this ${type} does not exist; leave If-Match out to create it`, place, options)
     case 'dangling':
-      return business(
-        `the ${type} refers to ${written(reason.ref)}, which does not exist; create it first, or send both in one transaction`,
-        place,
-        options,
-      )
+      return dangling(type, reason.ref, place, options)
     case 'referred':
       return conflict(
-        `this ${type} is referred to by ${written(reason.by)}; delete or change that first, or both in one transaction`,
+        // What refers to it may be what the caller must not know of.
+        seesAll
+          ? `this ${type} is referred to by ${written(reason.by)}; delete or change that first, or both in one transaction`
+          : `this ${type} is referred to by other resources`,
         place,
         options,
       )
   }
 }
+
+/** A reference to what is not there, or is out of the caller's reach: the same answer. */
+export const dangling = (type: string, ref: Ref, place?: string, options?: FhirError['options']): FhirError =>
+  business(
+    `the ${type} refers to ${written(ref)}, which does not exist; create it first, or send both in one transaction`,
+    place,
+    options,
+  )
 
 const written = ({ type, id }: Ref) => `${type}/${id}`

@@ -10,7 +10,7 @@ import { audited, withResource } from './audited.js'
 import { commit, refuseChange } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
 import { criteriaEvent, matches, theOne } from './criteria.js'
-import { expectation } from './expectation.js'
+import { type Expectation, expectation, refuseChosenId } from './expectation.js'
 import { inTurn } from './in-turn.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
@@ -39,11 +39,11 @@ async function conditionalUpdateNow(
       const { found, condition } = await matches(context, type, criteria)
       const existing = theOne(type, found)
       const target = updateTarget(context, resource, existing, preconditions)
-      const { expect, raced } = existing
+      const { expect, raced, before }: Expectation = existing
         ? await expectation(context, 'update', { type, id: target.id }, preconditions)
         : { expect: { exists: false }, raced: false }
-      const put = prepare(context, resource, { ...target, ...(expect && { expect }) })
-      admit(context, existing ? 'update' : 'create', put)
+      const put = prepare(context, resource, { ...target, ...(expect && { expect }), ...(before && { before }) })
+      await admit(context, [{ act: existing ? 'update' : 'create', put, ...(before && { before }) }])
       const [done] = await commit(context, {
         changes: [put],
         conditions: [condition],
@@ -68,7 +68,9 @@ export function updateTarget(
 ): { id: string; method: 'POST' | 'PUT' } {
   if (!existing) {
     if (ifMatch !== undefined) throw stale('nothing matches the criteria, so no version can match If-Match')
-    return resource.id === undefined ? { id: context.newId(), method: 'POST' } : { id: resource.id, method: 'PUT' }
+    if (resource.id === undefined) return { id: context.newId(), method: 'POST' }
+    refuseChosenId(context, resource.resourceType)
+    return { id: resource.id, method: 'PUT' }
   }
   if (resource.id !== undefined && resource.id !== existing.id)
     throw invalid(

@@ -5,6 +5,7 @@
  *
  * An id, versionId or lastUpdated in the resource is ignored, as the specification demands.
  */
+import { reach } from '../access/index.js'
 import type { Resource } from '../fhir/index.js'
 import type { Claim, Put } from '../store/index.js'
 import { admit } from './admit.js'
@@ -31,8 +32,9 @@ export const create = audited(
 async function createOnce(context: Context, resource: Resource, preconditions: Preconditions = {}): Promise<Written> {
   if (resource.resourceType === 'AuditEvent') return auditCreate(context, resource, preconditions)
   const { ifNoneExist, idempotencyKey } = preconditions
+  reach(context.caller, 'create', resource.resourceType)
   const put = prepare(context, resource, { id: context.newId(), method: 'POST', expect: { exists: false } })
-  admit(context, 'create', put)
+  await admit(context, [{ act: 'create', put }])
   return once(
     context,
     { key: idempotencyKey, content: () => ['create', put.type, ifNoneExist ?? '', put.serialized.tail] },

@@ -38,7 +38,7 @@ const resultParameters = new Set(['_count', '_total', '_contained', '_containedT
 
 export async function find(context: Context, type: string, where: Expression, limit: number): Promise<Matches> {
   const query = { types: [type], where, sort: [], include: [], count: limit + 1, total: false }
-  const mine = reach(context.caller, 'search')
+  const mine = reach(context.caller, 'search', type)
   const { matches } = await context.store.search(query, mine)
   const found = matches.map(({ stored }) => stored)
   return { found, condition: { query, reach: mine, ids: found.map(({ id }) => id) } }

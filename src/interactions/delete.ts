@@ -10,7 +10,7 @@ import { audited, writeEvent } from './audited.js'
 import { commit, refuseChange } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
 import { criteriaEvent, matches, theOne } from './criteria.js'
-import { expectation } from './expectation.js'
+import { expectation, refuseIfSeen } from './expectation.js'
 import { retrying } from './retrying.js'
 
 /** What was never there, or is out of reach, is deleted already: `unchanged`, with version 0. */
@@ -22,7 +22,8 @@ export const remove = audited(
 async function removeNow(context: Context, ref: Ref, preconditions: Preconditions = {}): Promise<Written> {
   refuseChange(ref)
   return retrying(async () => {
-    const current = await context.store.read(ref, reach(context.caller, 'delete'))
+    const current = await context.store.read(ref, reach(context.caller, 'delete', ref.type))
+    if (!current) await refuseIfSeen(context, 'delete', ref)
     if (!current && preconditions.ifMatch === undefined) return neverThere(ref)
     const { expect, raced } = await expectation(context, 'delete', ref, preconditions)
     if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)

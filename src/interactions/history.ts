@@ -55,8 +55,9 @@ function historyEvent({ searchParams }: Context, { type, id, parameters }: Histo
 
 async function historyNow(context: Context, request: HistoryRequest): Promise<HistoryResult> {
   if (request.type === 'AuditEvent') return auditHistory(context, request.id)
-  const mine = reach(context.caller, 'read')
   const { page, ...first } = request
+  // SMART counts the history of a type and of the system among searches.
+  const mine = reach(context.caller, first.id === undefined ? 'search' : 'read', first.type)
   const { asked, after } =
     page === undefined ? { asked: first, after: undefined } : resumed(await pageState(context, 'history', mine, page))
   const { query, applied, ignored } = understand(context, asked)

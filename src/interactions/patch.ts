@@ -24,6 +24,7 @@ import { commit, refuseChange } from './commit.js'
 import type { Context, PatchBody, Preconditions, Written } from './context.js'
 import { criteriaEvent, matches, theOne } from './criteria.js'
 import { versionsIn } from './etag.js'
+import { refuseIfSeen } from './expectation.js'
 import { inTurn } from './in-turn.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
@@ -83,12 +84,14 @@ async function patchNow(
   conditions: Condition[] = [],
 ): Promise<Written> {
   const current = await patchable(context, ref, preconditions)
+  const before = parseJson(current.body) as Resource
   const put = prepare(context, patched(current, body), {
     id: ref.id,
     method: 'PATCH',
     expect: { version: current.version },
+    before,
   })
-  admit(context, 'update', put)
+  await admit(context, [{ act: 'update', put, before }])
   const [done] = await commit(context, {
     changes: [put],
     conditions,
@@ -99,12 +102,15 @@ async function patchNow(
 
 /** The version a patch applies to. */
 export async function patchable(
-  { caller, store }: Context,
+  context: Context,
   { type, id }: Ref,
   { ifMatch, ifNoneMatch }: Preconditions,
 ): Promise<Stored> {
-  const current = await store.read({ type, id }, reach(caller, 'update'))
-  if (!current) throw notFound(`there is no ${type} with this id`)
+  const current = await context.store.read({ type, id }, reach(context.caller, 'update', type))
+  if (!current) {
+    await refuseIfSeen(context, 'update', { type, id })
+    throw notFound(`there is no ${type} with this id`)
+  }
   if (current.deleted) throw deleted(`this ${type} was deleted; PUT it to bring it back`)
   const names = (header: string) => {
     const versions = versionsIn(header)

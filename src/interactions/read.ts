@@ -23,8 +23,7 @@ export const read = audited(
 async function current(context: Context, { type, id }: Ref): Promise<Stored> {
   if (type === 'AuditEvent') return auditRead(context, id)
   const { caller, store } = context
-
-  const stored = await store.read({ type, id }, reach(caller, 'read'))
+  const stored = await store.read({ type, id }, reach(caller, 'read', type))
   if (!stored) throw notFound(`there is no ${type} with this id`)
   if (stored.deleted) throw deleted(`this ${type} was deleted; its history still has the versions before`)
   return stored

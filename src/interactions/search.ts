@@ -23,8 +23,8 @@ export const search = audited(
 )
 
 async function searchNow(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
-  const mine = reach(context.caller, 'search')
   const { page, ...first } = request
+  const mine = reach(context.caller, 'search', request.types?.length === 1 ? request.types[0] : undefined)
   const resume =
     page === undefined
       ? { asked: first, now: context.clock() }

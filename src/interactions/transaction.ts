@@ -10,7 +10,7 @@
 import { FhirError, invalid, type Json, unsupported } from '../fhir/index.js'
 import type { Change, Claim } from '../store/index.js'
 import { refuseInvalid } from '../validation/index.js'
-import { admit } from './admit.js'
+import { type Admission, admit } from './admit.js'
 import { type Prefer, written } from './answer.js'
 import { type Event, isResultLeft, leave, withResource, writeEvent } from './audited.js'
 import { requestOf } from './batch.js'
@@ -168,6 +168,7 @@ async function attempt(context: Context, entries: readonly Entry[], claims: Clai
     changes.push(changeOf(context, each, links))
     makers.push(each)
   }
+  await admit(context, admissions(changes, makers))
   // Nothing to write and nothing to claim: what was found needs no commit to be true.
   if (changes.length === 0 && claims.length === 0) return done
   const committed = await commit(context, {
@@ -195,10 +196,18 @@ function changeOf(context: Context, each: Identified, links: LinkTable): Change 
       method: action.method,
       links: links.linksOf(entry),
       ...(expect && { expect }),
+      ...(each.before && { before: each.before }),
     })
-    admit(context, action.method === 'POST' ? 'create' : 'update', put)
     return put
   } catch (error) {
     throw atEntry(error, entry.index)
+  }
+}
+
+function* admissions(changes: readonly Change[], makers: readonly Identified[]): Generator<Admission> {
+  for (const [i, put] of changes.entries()) {
+    const { before, entry } = makers[i]!
+    if (put.op === 'put')
+      yield { act: put.method === 'POST' ? 'create' : 'update', put, entry: entry.index, ...(before && { before }) }
   }
 }

@@ -22,10 +22,10 @@ export const vread = audited(
 export async function versionOf(context: Context, { type, id }: Ref, version: string): Promise<Stored> {
   if (type === 'AuditEvent' && version === '1') return auditRead(context, id)
   const { caller, store } = context
-
+  const mine = reach(caller, 'read', type)
   // Our versions are counters without leading zeros; nothing else was ever a version here.
   const known = /^[1-9]\d{0,14}$/.test(version)
-  const stored = known ? await store.read({ type, id }, reach(caller, 'read'), Number(version)) : undefined
+  const stored = known ? await store.read({ type, id }, mine, Number(version)) : undefined
   if (!stored) throw notFound(`there is no such version of a ${type} with this id`)
   if (stored.deleted) throw deleted(`version ${version} is the deletion of this ${type}; read the version before it`)
   return stored
