@@ -3,6 +3,7 @@
  *
  * https://clig.dev/#subcommands
  */
+import { auditCommands } from './audit-command.js'
 import type { Action, CommandGroup } from './command.js'
 import { clientCommands } from './client-command.js'
 import { keysCommands } from './keys-command.js'
@@ -16,6 +17,7 @@ export const commandGroups: readonly CommandGroup[] = [
   clientCommands,
   tokenCommands,
   keysCommands,
+  auditCommands,
 ]
 
 export const actions: Readonly<Record<string, Action>> = Object.assign(

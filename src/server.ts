@@ -12,6 +12,7 @@ import express from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
+import { keepAnchors } from './audit-anchors.js'
 import { doorOf } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
@@ -20,6 +21,7 @@ import { instant, unauthenticated } from './fhir/index.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
+import { opened, watch } from './opening.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -63,11 +65,19 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   })
   const { port } = server.address() as AddressInfo
   try {
-    const site = await openSite(config, { ...wiring, log, port })
+    const site = await opened(
+      () => openSite(config, { ...wiring, log, port }),
+      log,
+      (answer) => {
+        handle = answer
+      },
+    )
     handle = await handleOf(config, site, log, load)
+    const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
     const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
@@ -75,7 +85,9 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
+        unwatch()
         await door?.close()
+        await anchors.close()
         await site.close()
         log.flush()
       },
