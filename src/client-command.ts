@@ -40,7 +40,12 @@ export const clientCommands: CommandGroup = {
       .option('--secret', 'make a client secret, printed once (client_secret_basic)')
       .option('--role <role>', 'of a system: its row of capability/roles.json')
       .option('--organization <id>', 'of a system: whom it acts for; may be repeated', several, [])
-      .option('--purpose <code>', 'of a system: its purposes of use, the first by default; may be repeated', several, [])
+      .option(
+        '--purpose <code>',
+        'of a system: its purposes of use, the first by default; may be repeated',
+        several,
+        [],
+      )
       .option('--first-party', "part of the hospital's own system: people are not asked")
       .option('--tenant <name>', 'in another tenant than the default one')
       .addHelpText(
@@ -78,7 +83,9 @@ export const clientCommands: CommandGroup = {
       const { client, secret } = await clients.register(registrationOf(input))
       return [
         `client_id: ${client.id}`,
-        ...(secret === undefined ? [] : [`client_secret: ${secret}`, 'The secret is shown this once and stored nowhere.']),
+        ...(secret === undefined
+          ? []
+          : [`client_secret: ${secret}`, 'The secret is shown this once and stored nowhere.']),
       ]
     },
     'client list': async (operated, input) => {
@@ -140,7 +147,10 @@ function keysIn(text: string): NonNullable<RegisteredClient['jwks']> {
   throw new CommandRefused('The file of keys holds no JWK Set.')
 }
 
-async function standing(status: RegisteredClient['status'], ...[operated, input]: Parameters<typeof smartOf>): Promise<string> {
+async function standing(
+  status: RegisteredClient['status'],
+  ...[operated, input]: Parameters<typeof smartOf>
+): Promise<string> {
   const { clients, verifier } = await smartOf(operated, input)
   const id = neededOf(input, 'id')
   const client = await clients.change(id, (was) => ({ ...was, status }))

@@ -4,8 +4,8 @@
  * https://clig.dev/#subcommands
  */
 import { auditCommands } from './audit-command.js'
-import type { Action, CommandGroup } from './command.js'
 import { clientCommands } from './client-command.js'
+import type { Action, CommandGroup } from './command.js'
 import { keysCommands } from './keys-command.js'
 import { tenantCommands } from './tenant-command.js'
 import { tokenCommands } from './token-command.js'

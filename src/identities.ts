@@ -20,8 +20,8 @@ import {
   type Deliver,
   deliveryBy,
   type People,
-  people,
   type PeopleOptions,
+  people,
   type SignInPages,
   smtpDelivery,
   webhookDelivery,
@@ -106,7 +106,8 @@ export class Directory {
 type Opened = { people: People; connect(authorization: AuthorizationServer): void }
 
 function deliveryOf(config: Config, outbound: Outbound): Deliver {
-  const by = (value: string): Deliver => {
+  const by = (value: string): Deliver | undefined => {
+    if (value === 'none') return undefined
     if (value === 'console') return consoleDelivery()
     if (value.startsWith('smtp')) return smtpDelivery(value, config.mailFrom)
     return webhookDelivery({
@@ -115,7 +116,9 @@ function deliveryOf(config: Config, outbound: Outbound): Deliver {
       send: (url, body, headers) => outbound({ url, method: 'POST', body, headers }),
     })
   }
-  return deliveryBy({ email: by(config.mail), sms: by(config.sms) })
+  const email = by(config.mail)
+  const sms = by(config.sms)
+  return deliveryBy({ ...(email && { email }), ...(sms && { sms }) })
 }
 
 /** The apps a person allowed are the authorization server's. */

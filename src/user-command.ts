@@ -5,7 +5,16 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { type CommandGroup, CommandRefused, columns, type Input, listOf, neededOf, peopleOf, textOf } from './command.js'
+import {
+  type CommandGroup,
+  CommandRefused,
+  columns,
+  type Input,
+  listOf,
+  neededOf,
+  peopleOf,
+  textOf,
+} from './command.js'
 import type { Ref } from './fhir/index.js'
 
 const several = (value: string, before: string[]): string[] => [...before, value]
@@ -107,8 +116,7 @@ export const userCommands: CommandGroup = {
     'user list': async (operated, input) => {
       const { accounts } = await peopleOf(operated, input)
       const all = await accounts.list(10_000)
-      if (input['json'] === true)
-        return all.map(({ person: _, ...account }) => JSON.stringify(account))
+      if (input['json'] === true) return all.map(({ person: _, ...account }) => JSON.stringify(account))
       const rows = all.map(({ subject, role, user, name, disabled }) => [
         subject,
         disabled ? 'disabled' : 'active',
@@ -134,7 +142,9 @@ export const userCommands: CommandGroup = {
       })
       return [`${name} is ${role}; what was signed in before has ended.`]
     },
-    'user renew': async (operated, input) => [(await (await peopleOf(operated, input)).renew(neededOf(input, 'subject'))).link],
+    'user renew': async (operated, input) => [
+      (await (await peopleOf(operated, input)).renew(neededOf(input, 'subject'))).link,
+    ],
     'user sign-out': async (operated, input) => {
       await (await peopleOf(operated, input)).signOutEverywhere(neededOf(input, 'subject'))
       return ['All sessions have ended.']
@@ -163,8 +173,11 @@ function describedIn(input: Input) {
 const idOf = (reference: string): string => reference.replace(/^Organization\//, '')
 
 function refOf(text: string): Ref {
-  const [, type, id] = /^(Practitioner|PractitionerRole|Patient|RelatedPerson|Person)\/([A-Za-z0-9.-]{1,64})$/.exec(text) ?? []
+  const [, type, id] =
+    /^(Practitioner|PractitionerRole|Patient|RelatedPerson|Person)\/([A-Za-z0-9.-]{1,64})$/.exec(text) ?? []
   if (type === undefined || id === undefined)
-    throw new CommandRefused('--user is a Practitioner, PractitionerRole, Patient, RelatedPerson or Person, such as Practitioner/bob.')
+    throw new CommandRefused(
+      '--user is a Practitioner, PractitionerRole, Patient, RelatedPerson or Person, such as Practitioner/bob.',
+    )
   return { type, id }
 }
