@@ -95,9 +95,7 @@ describe('settings', () => {
 
   test('http: to this machine is refused in production', () => {
     const environment = {
-      NODE_ENV: 'production',
-      AUTH: 'on',
-      BASE_URL: 'https://h.example/fhir',
+      ...production,
       OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8',
     }
     expect(message(environment)).toBe('accepted')
