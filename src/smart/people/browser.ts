@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
+import type { Origin } from '../../interactions/index.js'
 import { type Cookies, sessionCookie, type Visit } from '../pages/index.js'
 import type { AccountStore, StoredAccount } from './accounts.js'
 import type { Session, Sessions } from './sessions.js'
@@ -28,13 +29,13 @@ export function browserOf({
   sessions,
   accounts,
   clock,
-  address,
+  originOf,
 }: {
   cookies: Cookies
   sessions: Sessions
   accounts: AccountStore
   clock(): number
-  address(request: IncomingMessage): string
+  originOf(request: IncomingMessage): Origin
 }): Browser {
   return {
     signedIn: async ({ request }) => {
@@ -46,7 +47,10 @@ export function browserOf({
       return undefined
     },
     isFresh: ({ at, methods }) => methods.includes('pwd') && clock() - at < freshMs,
-    from: ({ request }) => ({ network: networkOf(address(request)), device: cookies.read(request, deviceCookie) }),
+    from: ({ request }) => {
+      const origin = originOf(request)
+      return { origin, network: networkOf(origin.address), device: cookies.read(request, deviceCookie) }
+    },
     signIn: (visit, { cookie, device }) => {
       visit.sessionIs(cookie)
       cookies.write(visit.response, deviceCookie, device, deviceMs / 1000)

@@ -18,6 +18,6 @@ export {
 export type { Apps } from './own-pages.js'
 export { type People, type PeopleOptions, people } from './people.js'
 export { type Granter, mayGrant, needsSecondFactor } from './ranks.js'
+export type { Recorder } from './record.js'
 export { AccountRefused } from './refused.js'
-export type { SecurityEvent } from './security-event.js'
 export type { Session, SessionLimits } from './sessions.js'

@@ -26,8 +26,8 @@ import { fingerprint } from './keyed.js'
 import { refusedStatus, refusedText } from './login-pages.js'
 import type { Passwords } from './passwords.js'
 import { firstRole, isPatientRole } from './ranks.js'
+import { changed, type Recorder } from './record.js'
 import { AccountRefused, SignInRefused } from './refused.js'
-import type { SecurityEvent } from './security-event.js'
 
 export type InvitationPagesParts = {
   pages: Pages
@@ -40,7 +40,7 @@ export type InvitationPagesParts = {
   /** The resource of somebody who has none yet: of the first administrator. */
   makeUser(name: string): Promise<Ref>
   endAll(person: string): Promise<void>
-  record(event: SecurityEvent): Promise<void>
+  record: Recorder
 }
 
 export type InvitationPages = {
@@ -58,7 +58,7 @@ const holdMs = 3_600_000
 const heldKey = (id: string): string => `people/accepting/${fingerprint(id)}`
 
 export function invitationPages(parts: InvitationPagesParts): InvitationPages {
-  const { pages, base, secrets, passwords, invitations, clock, record } = parts
+  const { pages, base, secrets, passwords, invitations, clock } = parts
   const formPath = `${base}/invitation/accept`
 
   const held = async (visit: Visit): Promise<{ id: string; invitation: Invitation } | undefined> => {
@@ -119,7 +119,6 @@ export function invitationPages(parts: InvitationPagesParts): InvitationPages {
         throw error
       }
       pages.cookies.clear(visit.response, cookie)
-      await record({ kind: 'credentials changed', name: typed.name || undefined })
       visit.show(
         sentencePage({
           title: visit.t('inviteTitle'),
@@ -210,6 +209,12 @@ async function fulfil(
         ...(password !== undefined && { password }),
       }))
       await endAll(invitation.person)
+      await record({
+        kind: 'account-changed',
+        outcome: 0,
+        why: 'credentials-renewed',
+        person: { subject: invitation.subject },
+      })
       return
     }
     case 'first': {
@@ -219,7 +224,7 @@ async function fulfil(
       try {
         const user = await makeUser(name)
         const account = await accounts.create({ name, role: firstRole, user, userName: login, password }, 'operator')
-        await record({ kind: 'account created', ...account })
+        await record(changed('account-changed', 'first-administrator', 'operator', account))
       } catch (error) {
         await secrets.drop('people/first')
         throw error
@@ -233,7 +238,7 @@ async function fulfil(
         { ...wanted, name, contacts: [contact], password, ...(login !== '' && { userName: login }) },
         'operator',
       )
-      await record({ kind: 'account created', ...account })
+      await record(changed('account-changed', 'invitation-accepted', 'operator', account))
     }
   }
 }

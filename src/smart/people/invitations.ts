@@ -24,7 +24,7 @@ export type Invitation =
       guardianOf?: readonly string[]
     }
   | { kind: 'first' }
-  | { kind: 'credentials'; person: string }
+  | { kind: 'credentials'; person: string; subject: string }
 
 export type Invitations = {
   /** The token of the link. */

@@ -6,7 +6,7 @@
  * `/` asks for a password and `/contact` and `/code` for a code that is sent; `/step` asks for whatever is still missing.
  */
 import { toString as qrCode } from 'qrcode'
-import type { LoginPages, LoginRequest } from '../account.js'
+import type { LoginPages, LoginRequest, SignIn } from '../account.js'
 import {
   codePage,
   contactPage,
@@ -23,6 +23,7 @@ import {
 import type { Browser } from './browser.js'
 import { type Contact, contactOf } from './contact.js'
 import { SignInRefused } from './refused.js'
+import type { Session } from './sessions.js'
 import type { Asked, Next, SignIns } from './sign-in.js'
 import { enrolment } from './totp.js'
 
@@ -53,7 +54,7 @@ const routes: Record<string, { GET?: Handler; POST: Handler }> = {
 export const loginPages = (parts: LoginPagesParts): LoginPages => ({
   login: async (request) => {
     const visit = parts.pages.visit(request.request, request.response, request.locales)
-    const asked = { mfa: request.mfa, subject: request.subject }
+    const asked = { mfa: request.mfa }
     const given: Step = { ...request, visit, asked, step: request.uid }
     const method = request.request.method === 'HEAD' ? 'GET' : request.request.method
     const route = routes[request.below]
@@ -69,18 +70,18 @@ const show = ({ visit, redirectUri }: Step, shown: Shown): void => visit.show({ 
 async function begin(given: Step, parts: LoginPagesParts): Promise<void> {
   const { visit, asked, step } = given
   const { session, account } = (await parts.browser.signedIn(visit)) ?? {}
-  if (session && account) {
-    const suits = !asked.mfa || session.methods.includes('mfa')
-    if (given.subject === undefined && suits)
-      return given.finish({ subject: session.subject, at: session.at, methods: session.methods, session: session.id })
+  if (session && account && session.at >= (given.signedInAfter ?? 0)) {
+    if (!asked.mfa || session.methods.includes('mfa')) return given.finish(signInOf(session))
     // The password was proven a moment ago: the second factor alone is asked for.
-    if (asked.mfa && (given.subject ?? session.subject) === session.subject && parts.browser.isFresh(session)) {
-      await parts.signIns.resume(step, session, { ...asked, subject: session.subject })
+    if (parts.browser.isFresh(session)) {
+      await parts.signIns.resume(step, session, { mfa: true, subject: session.subject })
       return visit.go(`${given.path}/step`)
     }
   }
-  show(given, passwordForm(given, { again: given.subject === undefined ? undefined : account?.name }))
+  show(given, passwordForm(given, { again: given.signedInAfter === undefined ? undefined : account?.name }))
 }
+
+const signInOf = ({ id, subject, at, methods }: Session): SignIn => ({ subject, at, methods, session: id })
 
 const passwordForm = (
   given: Step,
@@ -236,8 +237,7 @@ async function goOn(given: Step, parts: LoginPagesParts): Promise<void> {
   const done = await parts.signIns.complete(step, visit.session, parts.browser.from(visit))
   if (!done) return visit.go(path)
   parts.browser.signIn(visit, done)
-  const { session } = done
-  await given.finish({ subject: session.subject, at: session.at, methods: session.methods, session: session.id })
+  await given.finish(signInOf(done.session))
 }
 
 async function showStep(given: Step, parts: LoginPagesParts): Promise<void> {

@@ -8,7 +8,7 @@ import type { LoginPages } from '../account.js'
 import { type AllowedApp, appsPage, type Pages, roleName, sentencePage, type Visit } from '../pages/index.js'
 import type { AccountStore, StoredAccount } from './accounts.js'
 import type { Browser } from './browser.js'
-import type { SecurityEvent } from './security-event.js'
+import { actor, type Recorder } from './record.js'
 import type { Session, Sessions } from './sessions.js'
 
 /** What the authorization server knows of apps; `sessionEnded` takes back what was granted for a session. */
@@ -28,7 +28,7 @@ export type OwnPagesParts = {
   apps: Apps
   zone: string
   clock(): number
-  record(event: SecurityEvent): Promise<void>
+  record: Recorder
 }
 
 const flowCookie = 'flow'
@@ -61,6 +61,8 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
 
   const show = async (visit: Visit, { session, account }: SignedIn, done?: string): Promise<void> => {
     const own = await sessions.ofPerson(account.person)
+    const person = await accounts.person(account.person)
+    const roles = person ? await accounts.accountsOf(person) : []
     visit.show(
       appsPage(visit, {
         action: appsPath,
@@ -68,6 +70,7 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
         sessions: own.map(({ id, since, last }) => ({ id, since, last, here: id === session.id })),
         who: { name: account.name, role: roleName(visit.t, account.role) },
         zone: parts.zone,
+        ...(roles.length > 1 && { otherRoles: `${base}/sign-in?anew` }),
         ...(done !== undefined && { done }),
       }),
     )
@@ -83,8 +86,7 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
         pages.cookies.write(response, flowCookie, uid)
       }
       // "Other roles" and "sign in again" come here signed in, and mean it.
-      const anew = request.method === 'GET' && below === ''
-      if (anew && !(request.url ?? '').includes('anew') && (await browser.signedIn(visit))) return visit.go(appsPath)
+      const anew = (request.url ?? '').endsWith('?anew')
       await parts.login.login({
         request,
         response,
@@ -94,6 +96,7 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
         client: { id: '', name: '' },
         locales: [],
         mfa: false,
+        ...(anew && { signedInAfter: Number.POSITIVE_INFINITY }),
         finish: async () => visit.go(appsPath),
         deny: async () => visit.go(`${base}/sign-in`),
       })
@@ -122,8 +125,7 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
       }
       if (fields.has('everywhere')) await endAll(account.person)
       else await end(session.id)
-      const { subject, person, user, role, name } = account
-      await record({ kind: 'sign-out', subject, person, user, role, name, session: session.id })
+      await record({ kind: 'sign-out', outcome: 0, person: actor(account) }, browser.from(visit).origin)
       visit.sessionIs(undefined)
       visit.go(`${base}/signed-out`)
     },

@@ -7,8 +7,9 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ref } from '../../fhir/index.js'
+import type { Origin } from '../../interactions/index.js'
 import type { Secrets } from '../../store/index.js'
-import type { Account, Accounts, LoginPages } from '../account.js'
+import type { Account, Accounts, LoginPages, Sessions as SignedInSessions } from '../account.js'
 import { languageOf, type Pages, pages, translator, type Visit } from '../pages/index.js'
 import {
   type AccountChange,
@@ -31,8 +32,8 @@ import { oneTimeCodes } from './one-time-code.js'
 import { type Apps, type OwnPages, ownPages } from './own-pages.js'
 import { passwords } from './passwords.js'
 import { type Granter, mayGrant, needsSecondFactor } from './ranks.js'
+import { changed, type Recorder } from './record.js'
 import { AccountRefused, SignInRefused } from './refused.js'
-import type { SecurityEvent } from './security-event.js'
 import { type Session, type SessionLimits, sessionLimits, sessions } from './sessions.js'
 import { signIns } from './sign-in.js'
 
@@ -52,9 +53,9 @@ export type PeopleOptions = {
   clock?: () => number
   apps?: Apps
   /** What becomes of accounts, for the audit log; durable when resolved. */
-  record?(event: SecurityEvent): Promise<void>
-  /** The address somebody calls from, behind whatever proxies are trusted. */
-  address?(request: IncomingMessage): string
+  record?: Recorder
+  /** The request's id, and the address it comes from behind whatever proxies are trusted. */
+  originOf?(request: IncomingMessage): Origin
   /** Name of a hospital or ward, for who has several roles. */
   nameOf?(organization: string): Promise<string | undefined>
   makeUser?(name: string): Promise<Ref>
@@ -71,8 +72,8 @@ export type People = Accounts &
     handle(request: IncomingMessage, response: ServerResponse): Promise<boolean>
     /** Who is signed in in this browser. */
     signedIn(request: IncomingMessage): Promise<{ session: Session; account: StoredAccount } | undefined>
-    /** A session that is not over, by its id. */
-    session(id: string): Promise<Session | undefined>
+    /** Sessions as the authorization server asks for them. */
+    sessions: SignedInSessions
     signOutEverywhere(subject: string): Promise<void>
     /** @throws AccountRefused */
     create(account: Omit<NewAccount, 'password'> & { password?: string }, by?: Granter): Promise<StoredAccount>
@@ -108,7 +109,7 @@ export async function people(options: PeopleOptions): Promise<People> {
     sessions: own,
     accounts,
     clock,
-    address: options.address ?? ((request) => request.socket.remoteAddress ?? ''),
+    originOf: options.originOf ?? ((request) => ({ id: randomUUID(), address: request.socket.remoteAddress ?? '' })),
   })
 
   /** Not awaited: who asked must not wait for the mail server. */
@@ -190,7 +191,13 @@ export async function people(options: PeopleOptions): Promise<People> {
       return stored && accountOf(stored)
     },
     signedIn: (request) => browser.signedIn({ request }),
-    session: own.alive,
+    sessions: {
+      isAlive: async (id) => (await own.alive(id)) !== undefined,
+      of: async (request) => {
+        const { session } = (await browser.signedIn({ request })) ?? {}
+        return session && { subject: session.subject, at: session.at, methods: session.methods, session: session.id }
+      },
+    },
     signOutEverywhere: async (subject) => {
       const account = await accounts.bySubject(subject)
       if (account) await ours.endAll(account.person)
@@ -199,7 +206,7 @@ export async function people(options: PeopleOptions): Promise<People> {
       const kept =
         password === undefined ? undefined : await hashing.make(password, [wanted.userName ?? '', wanted.name])
       const account = await accounts.create({ ...wanted, password: kept }, by)
-      await record({ kind: 'account created', ...account, by: nameOfGranter(by) })
+      await record(changed('account-changed', 'created', by, account))
       return account
     },
     change: async (subject, wanted, by = 'operator') => {
@@ -209,7 +216,7 @@ export async function people(options: PeopleOptions): Promise<People> {
         await own.end(session.id)
         await apps.sessionEnded({ session: session.id, subject })
       }
-      await record({ kind: 'account changed', ...account, by: nameOfGranter(by) })
+      await record(changed('roles-changed', wanted.disabled ? 'disabled' : 'changed', by, account))
       return account
     },
     invite: async (invited, by = 'operator') => {
@@ -219,13 +226,7 @@ export async function people(options: PeopleOptions): Promise<People> {
       const link = await linkOf({ kind: 'account', ...invited, contact: contact.to })
       const t = translator(languageOf(invited.language) ?? 'en')
       send(contact, t('messageInviteSubject'), t('messageInvite', { link }))
-      await record({
-        kind: 'invited',
-        role: invited.role,
-        name: invited.name,
-        user: invited.user,
-        by: nameOfGranter(by),
-      })
+      await record(changed('account-changed', 'invited', by, invited))
       return { link }
     },
     renew: async (subject, by = 'operator') => {
@@ -237,7 +238,7 @@ export async function people(options: PeopleOptions): Promise<People> {
       // New credentials open every role of the person, so that each must be one the administrator may grant.
       if (!all.every((each) => each === undefined || mayGrant(by, each)))
         throw new AccountRefused('role', 'the role is above your own')
-      return { link: await linkOf({ kind: 'credentials', person: account.person }) }
+      return { link: await linkOf({ kind: 'credentials', person: account.person, subject }) }
     },
     firstAdministrator: async () => ((await accounts.isEmpty()) ? linkOf({ kind: 'first' }) : undefined),
     handle: async (request, response) => {
@@ -264,8 +265,6 @@ export async function people(options: PeopleOptions): Promise<People> {
 
 /** Without what is of no concern to the authorization server. */
 const accountOf = ({ person: _, ...account }: StoredAccount): Account => account
-
-const nameOfGranter = (by: Granter): string => (by === 'operator' ? 'operator' : by.role)
 
 /** Rejections, too, come no sooner. */
 const steady =

@@ -4,6 +4,8 @@
  * Rights to data are the table of roles (capability/roles.json); this is about the accounts themselves: nobody grants
  * above their own role, and nobody but administrators grants.
  */
+import type { SecurityEvent } from '../../access/index.js'
+
 const ranks: Readonly<Record<string, number>> = {
   'platform-administrator': 3,
   'tenant-administrator': 2,
@@ -13,7 +15,9 @@ const ranks: Readonly<Record<string, number>> = {
 const rank = (role: string): number => (Object.hasOwn(ranks, role) ? ranks[role]! : 0)
 
 /** Who grants: the server's operator at the command line, or an administrator within their organisations. */
-export type Granter = 'operator' | { role: string; organizations: readonly string[] }
+export type Granter =
+  | 'operator'
+  | { role: string; organizations: readonly string[]; person?: NonNullable<SecurityEvent['person']> }
 
 /** `auditor` looks over the shoulder of administrators, so that those of one hospital cannot make one. */
 export function mayGrant(

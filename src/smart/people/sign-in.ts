@@ -6,6 +6,7 @@
  * Pages and the JSON endpoints are two ways to walk the same steps. A step is kept by us under a name the browser or app
  * holds, so that nothing that was proven can be claimed by whoever did not prove it.
  */
+import type { Origin } from '../../interactions/index.js'
 import type { Secrets } from '../../store/index.js'
 import type { AccountStore, Person, StoredAccount } from './accounts.js'
 import { type Attempts, type Counted, limits } from './attempts.js'
@@ -15,13 +16,13 @@ import { fingerprint, type Keyed, token } from './keyed.js'
 import type { OneTimeCodes } from './one-time-code.js'
 import type { Passwords } from './passwords.js'
 import { isPatientRole } from './ranks.js'
+import { actor, type Recorder } from './record.js'
 import { SignInRefused } from './refused.js'
-import type { SecurityEvent } from './security-event.js'
 import type { Session, Sessions } from './sessions.js'
 import { claimStep, newRecoveryCodes, newSecret, recoveryText, stepOf } from './totp.js'
 
 /** Where a request comes from. `device` is the cookie of a device somebody has signed in on before. */
-export type From = { network: string; device?: string | undefined }
+export type From = { network: string; device?: string | undefined; origin: Origin }
 
 /** What is asked of this sign-in besides the person's own rules. */
 export type Asked = {
@@ -95,7 +96,7 @@ export type SignInParts = {
   needsSecondFactor(role: string): boolean
   /** Starts a message on its way and returns at once, so that nobody can tell by the time whether there was one. */
   sendCodeTo(person: Person, contact: Contact, code: string): void
-  record(event: SecurityEvent): Promise<void>
+  record: Recorder
 }
 
 /** Between the first step and the last. */
@@ -143,13 +144,9 @@ export function signIns(parts: SignInParts): SignIns {
   }
 
   const refuse = async (kind: 'credentials' | 'code', person: Person | undefined, from: From): Promise<never> => {
-    await record({
-      kind: 'sign-in refused',
-      person: person?.id,
-      name: person?.name,
-      network: from.network,
-      reason: kind,
-    })
+    // A name that was typed is not told: it may be a password in the wrong field.
+    const why = kind === 'credentials' ? 'wrong-password' : 'wrong-code'
+    await record({ kind: 'sign-in', outcome: 4, why, ...(person && { person: named(person) }) }, from.origin)
     throw new SignInRefused(kind)
   }
 
@@ -246,7 +243,10 @@ export function signIns(parts: SignInParts): SignIns {
           return isRight ? { ...was, recovery: was.recovery!.filter((each) => each !== digest) } : was
         })
         if (isRight)
-          await record({ kind: 'recovery code used', person: person.id, name: person.name, network: from.network })
+          await record(
+            { kind: 'account-changed', outcome: 0, why: 'recovery-code-used', person: named(person) },
+            from.origin,
+          )
         return isRight
       }),
     enrol: async (id, code, from) => {
@@ -261,7 +261,10 @@ export function signIns(parts: SignInParts): SignIns {
           was.totp === undefined ? { ...was, totp: keys.seal(secret), recovery } : was,
         )
         await changeStep(id, ({ secret: _, ...was }) => ({ ...was, codes: keys.seal(JSON.stringify(codes)) }))
-        await record({ kind: 'second factor enrolled', person: person.id, name: person.name, network: from.network })
+        await record(
+          { kind: 'account-changed', outcome: 0, why: 'second-factor-enrolled', person: named(person) },
+          from.origin,
+        )
         return true
       })
     },
@@ -332,19 +335,24 @@ export function signIns(parts: SignInParts): SignIns {
     account: StoredAccount,
     { methods, since }: Step,
     cookie: string | undefined,
-    { device = token(), network }: From,
+    { device = token(), origin }: From,
   ): Promise<Done> {
-    const { subject, person, role, revision, user, name } = account
+    const { subject, person, role, revision } = account
     const begun = await sessions.begin({ subject, person, role, revision, methods, since }, cookie)
     await change<string[], void>(secrets, deviceKey(device), (was = []) => ({
       now: [person, ...was.filter((each) => each !== person)].slice(0, personsOfDeviceMax),
       expires: clock() + deviceMs,
       answer: undefined,
     }))
-    await record({ kind: 'sign-in', subject, person, user, role, name, methods, network, session: begun.session.id })
+    await record({ kind: 'sign-in', outcome: 0, person: actor(account), methods }, origin)
     return { account, device, ...begun }
   }
 }
+
+const named = ({ name, subjects }: Person): { name: string; subject?: string } => ({
+  name,
+  ...(subjects[0] !== undefined && { subject: subjects[0] }),
+})
 
 /** A code that was sent opens the accounts of a patient or guardian, not those a person has as staff. */
 const isPatientCode = ({ methods }: Step): boolean => !methods.includes('pwd')
