@@ -151,7 +151,7 @@ const appsOf = (authorization: () => AuthorizationServer | undefined): Apps => (
 
 const pagesOf = (opened: People): SignInPages => ({
   logins: opened,
-  sessions: opened.sessions,
+  isOnline: (session) => opened.sessions.isAlive(session),
   pages: opened.pages,
   answer: (request, response) => opened.handle(request, response),
 })

@@ -32,12 +32,12 @@ export const tenantCommands: CommandGroup = {
         throw new CommandRefused('The name must be 1 to 63 of a-z, 0-9 and -, and not begin with -.')
       if (title.length > 200) throw new CommandRefused('The title must have at most 200 characters.')
       if (!(await site.addTenant({ name, title }))) throw new CommandRefused(`There is a tenant "${name}" already.`)
-      return [`The FHIR base of ${name} is ${await baseOf(operated, name)}`]
+      return [`The FHIR base of ${name} is ${await baseOf(site, name)}`]
     },
     'tenant list': async ({ site }, input) => {
       const tenants = await site.tenants()
       const rows = await Promise.all(
-        tenants.map(async ({ name, title }) => ({ name, title, base: await baseOf(operated, name) })),
+        tenants.map(async ({ name, title }) => ({ name, title, base: await baseOf(site, name) })),
       )
       if (input['json'] === true) return rows.map((row) => JSON.stringify(row))
       return columns([['NAME', 'TITLE', 'FHIR BASE'], ...rows.map(({ name, title, base }) => [name, title, base])])
