@@ -4,6 +4,7 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -20,6 +21,7 @@ import { FhirError, instant, unauthenticated } from './fhir/index.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
+import { opened, watch } from './opening.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -31,6 +33,7 @@ import {
   type Overload,
   overload,
   type Rates,
+  requestIdOf,
   requestMetrics,
   type Service,
 } from './rest/index.js'
@@ -65,11 +68,18 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
   })
   const { port } = server.address() as AddressInfo
   try {
-    const site = await openSite(config, { ...wiring, log, port })
+    const site = await opened(
+      () => openSite(config, { ...wiring, log, port }),
+      log,
+      (answer) => {
+        handle = answer
+      },
+    )
     handle = await handleOf(config, site, log, { load, identities: wiring.identities })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
     const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
@@ -77,6 +87,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
+        unwatch()
         await door?.close()
         await site.close()
         log.flush()
@@ -105,10 +116,15 @@ export function fhirOf(
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
+  const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
       identify,
-      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
+      context: (caller, _request, origin) =>
+        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+      origin: config.audit
+        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        : () => undefined,
       operations,
       software: { name: 'hospitallink', version },
       started: instant(open.clock()),
@@ -253,8 +269,17 @@ function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts, oauth }: 
     const { host } = request.headers
     // A page of a stranger could reach us by a name of its own that it points at our address. Probes of an
     // orchestrator call by the address of the container.
-    if (host !== undefined && !hosts.has(host) && request.url !== '/health') {
-      refuseHost(response)
+    if (host !== undefined && !hosts.has(host) && !hosts.has(host.toLowerCase()) && request.url !== '/health') {
+      refuse(
+        response,
+        421,
+        'The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on',
+      )
+      return
+    }
+    // A line without a version: what stands before us may take the headers after it for another request.
+    if (request.httpVersionMajor === 0) {
+      refuse(response, 400, 'The request is not HTTP')
       return
     }
     const url = originForm(request)
@@ -319,7 +344,7 @@ function answerStarting(_request: IncomingMessage, response: ServerResponse): vo
   response.end(outcomeOf('The server is starting'))
 }
 
-function refuseHost(response: ServerResponse): void {
-  response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })
-  response.end(outcomeOf('The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on'))
+function refuse(response: ServerResponse, status: number, diagnostics: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/fhir+json; charset=utf-8', Connection: 'close' })
+  response.end(outcomeOf(diagnostics))
 }

@@ -90,14 +90,14 @@ describe('links', () => {
     expect(created.headers['location']).toBe(`${north}/Patient/${created.json<Patient>().id}/_history/1`)
     await send('POST', `${north}/Patient`, { resourceType: 'Patient' })
     const found = (await get(`${north}/Patient?_count=1`)).json<Bundle>()
-    expect(found.link?.map(({ url }) => url.startsWith(`${north}/Patient?`))).toEqual([true, true])
+    expect(found.link?.map(({ url }) => url.startsWith(`${north}/Patient?`))).not.toContain(false)
     expect(found.entry?.[0]?.fullUrl).toMatch(new RegExp(`^${north}/Patient/`))
     const batch = await send('POST', north, {
       resourceType: 'Bundle',
       type: 'batch',
       entry: [{ resource: { resourceType: 'Patient' }, request: { method: 'POST', url: 'Patient' } }],
     })
-    expect(batch.json<Bundle>().entry?.[0]?.response?.location).toContain(`${north}/Patient/`)
+    expect(batch.json<Bundle>().entry?.[0]?.response?.location).toMatch(/^Patient\//)
   })
 
   test('of a page work in their own tenant alone', async () => {

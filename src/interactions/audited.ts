@@ -74,14 +74,28 @@ function hasLeft(result: unknown): boolean {
   return Array.isArray(result) ? result.length > 0 && result.every(hasLeft) : left.has(result)
 }
 
+/** Whether the event of this result is durable. */
+export const isResultLeft = (result: object): boolean => left.has(result)
+
 /** Whether the event of a refusal was left where it was thrown. */
 export const isLeft = (error: unknown): boolean => typeof error === 'object' && error !== null && left.has(error)
 
 /** Leaves the event of an interaction that failed, unless it has one. */
-export async function refused(context: Context, event: Event | undefined, error: unknown): Promise<void> {
-  if (!context.settings.audit || isLeft(error)) return
-  if (event) await append(context, [auditEntry(asking(context), { ...event, ...failureOf(error) })])
-  if (typeof error === 'object' && error !== null) left.add(error)
+export const refused = (context: Context, event: Event | undefined, error: unknown): Promise<void> =>
+  event ? refusedTogether(context, [[event, error]]) : Promise.resolve()
+
+export async function refusedTogether(
+  context: Context,
+  refusals: readonly (readonly [Event, unknown])[],
+): Promise<void> {
+  if (!context.settings.audit) return
+  const now = asking(context)
+  const fresh = refusals.filter(([, error]) => !isLeft(error))
+  await append(
+    context,
+    fresh.map(([event, error]) => auditEntry(now, { ...event, ...failureOf(error) })),
+  )
+  for (const [, error] of fresh) if (typeof error === 'object' && error !== null) left.add(error)
 }
 
 /** Leaves events of what was done. */

@@ -31,7 +31,7 @@ async function searchNow(context: Context, request: SearchRequest & { page?: str
       : resumed(await pageState(context, 'search', mine, page))
   const { asked, now } = resume
   const parsed = await understand(context, resume)
-  if (isOfAudit(parsed.query)) return auditSearch(context, parsed, { asked, now })
+  if (isOfAudit(parsed.query, asked)) return auditSearch(context, parsed, { asked, now })
   const found = await context.store.search(parsed.query, mine)
   const plan = parsed.explain ? await context.store.explain(parsed.query, mine) : undefined
   const { includesMax } = context.settings

@@ -8,12 +8,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { anyone, type Caller } from '../access/index.js'
 import { FhirError, notFound, unavailable } from '../fhir/index.js'
+import type { Origin } from '../interactions/index.js'
 import { type Answer, always, alwaysSecure, failure, type Sending, send } from './answer.js'
 import { corsHeaders } from './cors.js'
 import { fhirErrorOf } from './errors.js'
 import { type Exchange, preferOf, preferring, splitQuery } from './exchange.js'
 import { locate, type Shape } from './locate.js'
 import { type Format, fallbackFormat, formatParameter, negotiate } from './negotiate.js'
+import { recorded, recordStranger } from './recorded.js'
+import { requestIdOf } from './request-id.js'
 import { allowed, routeOf } from './routes.js'
 import type { Done, Service } from './service.js'
 
@@ -90,8 +93,9 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const { request } = sending
   const url = request.url ?? ''
   const { limits } = service
-  if (request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
-    sending.extra = [...requestId(request), ...corsHeaders(request, service.allowsOrigin)]
+  const origin = service.origin(request)
+  if (origin || request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
+    sending.extra = [...requestId(request, origin), ...corsHeaders(request, service.allowsOrigin)]
   if (service.isOverloaded())
     throw unavailable('More is asked of the server than it can do; try again in a second', undefined, {
       headers: { 'Retry-After': '1' },
@@ -110,7 +114,7 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   done.type = place.type
   // https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-cross-origin-resource-sharing-cors-support
   if (place.shape === 'metadata' && request.headers.origin !== undefined)
-    sending.extra = [...requestId(request), ...corsHeaders(request, () => true)]
+    sending.extra = [...requestId(request, origin), ...corsHeaders(request, () => true)]
   if (request.method === 'OPTIONS') return options(service, sending, place.shape)
   const split = splitQuery(mark < 0 ? '' : url.slice(mark + 1), limits.parametersMax)
   const route = routeOf(request.method ?? 'GET', place)
@@ -120,9 +124,9 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const prefer = preferOf(source)
   const answer = (caller: Caller, admitted: Caller | undefined) => {
     service.admit(admitted, request)
-    return route.answer({
+    return recorded(route, {
       service,
-      context: preferring(service.context(caller, request), prefer),
+      context: preferring(service.context(caller, request, origin), prefer),
       place,
       method: request.method ?? 'GET',
       ...split,
@@ -132,8 +136,12 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   }
   // What the server can do is told to everybody: https://hl7.org/fhir/R4/http.html#capabilities
   if (route.interaction === 'capabilities') return answer(anyone, undefined)
+  const strange = (error: unknown) =>
+    recordStranger(service, { request, origin }, { interaction: route.interaction, place, error }).then(() => {
+      throw error
+    })
   const caller = identified(service, request)
-  return caller instanceof Promise ? caller.then((found) => answer(found, found)) : answer(caller, caller)
+  return caller instanceof Promise ? caller.then((found) => answer(found, found), strange) : answer(caller, caller)
 }
 
 /** Who cannot be identified asks as often as an address may: tokens are not to be guessed. */
@@ -146,7 +154,7 @@ function identified(service: Service, request: IncomingMessage): Caller | Promis
     const caller = service.identify(request)
     return caller instanceof Promise ? caller.catch(strange) : caller
   } catch (error) {
-    return strange(error)
+    return Promise.reject(error).catch(strange)
   }
 }
 
@@ -196,12 +204,12 @@ function tolerant(accept: string | undefined): Format {
 function options(service: Service, sending: Sending, shape: Shape): Answer {
   const allow = allowed(shape)
   const allows = shape === 'metadata' ? () => true : service.allowsOrigin
-  sending.extra = [...requestId(sending.request), ...corsHeaders(sending.request, allows, allow)]
+  sending.extra = [...requestId(sending.request, undefined), ...corsHeaders(sending.request, allows, allow)]
   return { status: 204, headers: { Allow: allow } }
 }
 
-/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back. */
-function requestId({ headers }: IncomingMessage): string[] {
-  const id = headers['x-request-id']
-  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id) ? ['X-Request-Id', id] : []
+/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back, or the one that is recorded. */
+function requestId(request: IncomingMessage, origin: Origin | undefined): string[] {
+  const id = origin?.id ?? requestIdOf(request)
+  return id === undefined ? [] : ['X-Request-Id', id]
 }

@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../access/index.js'
-import type { Context } from '../interactions/index.js'
+import type { Context, Origin } from '../interactions/index.js'
 import type { Operation } from '../operations/index.js'
 import type { Admit } from './admission.js'
 import type { Report } from './errors.js'
@@ -12,7 +12,9 @@ export type Service = {
   /** Who asks; at once where that is known already. @throws FhirError unauthenticated */
   identify(request: IncomingMessage): Caller | Promise<Caller>
   /** The context of one request of a caller now; with the search parameters that are in force. */
-  context(caller: Caller, request: IncomingMessage): Context
+  context(caller: Caller, request: IncomingMessage, origin: Origin | undefined): Context
+  /** The request as the audit log names it; undefined where nothing is recorded. */
+  origin(request: IncomingMessage): Origin | undefined
   operations: readonly Operation[]
   software: { name: string; version: string }
   /** When the server was started, as a dateTime. */
