@@ -36,6 +36,7 @@ export type SignIn = {
   session?: string
 }
 
+/** Sessions of the pages. */
 export interface Sessions {
   /** Whether the person is still there: not signed out, not idle or signed in for too long. */
   isAlive(session: string): Promise<boolean>

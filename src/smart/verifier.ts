@@ -98,7 +98,6 @@ export class Verifier {
       return known
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
-      await this.parts.context.record({ action: 'refuse', outcome: 'failure', why: error.message })
       throw this.invalidToken()
     }
   }
