@@ -16,7 +16,6 @@ import type { AuthorizationServer, CallerSpec } from './smart/index.js'
 const otherTenant = 'fixtures'
 const hospital = 'fixture-hospital'
 const clinician = 'fixture-clinician'
-const patientId = 'fixture-patient'
 const redirectUri = 'http://localhost:4567/redirect'
 const backendScope = 'system/*.rs'
 const seconds = 4 * 3600
@@ -34,7 +33,7 @@ export const fixturesCommands: CommandGroup = {
   },
 }
 
-type Tenant = { world: World; smart: AuthorizationServer; mint: (spec: CallerSpec) => Promise<string> }
+type Tenant = { world: World; smart: AuthorizationServer; mint: (spec: CallerSpec) => Promise<string>; patient: string }
 
 async function fixtures(operated: Operated): Promise<Record<string, string>> {
   if (process.env['NODE_ENV'] === 'production')
@@ -43,11 +42,11 @@ async function fixtures(operated: Operated): Promise<Record<string, string>> {
   const a = await tenantOf(operated, undefined)
   const b = await tenantOf(operated, otherTenant)
   const run = randomBytes(4).toString('hex')
-  const { mint, smart, world } = a
+  const { mint, smart, world, patient } = a
   const asDoctor = { ...doctor, expiresIn: seconds }
   const past = Math.floor(world.context.clock() / 1000)
-  const asPatient = { user: `Patient/${patientId}`, role: 'patient', expiresIn: seconds }
-  const people = await peopleOf(operated, world, run)
+  const asPatient = { user: `Patient/${patient}`, role: 'patient', expiresIn: seconds }
+  const people = await peopleOf(operated, a, run)
   const app = await appOf(smart, run)
   const backend = await backendOf(smart, run)
   const revoked = await mint(asDoctor)
@@ -59,7 +58,7 @@ async function fixtures(operated: Operated): Promise<Record<string, string>> {
     TOKEN_A: await mint(asDoctor),
     TOKEN_B: await b.mint(asDoctor),
     TOKEN_PATIENT: await mint(asPatient),
-    PATIENT_ID: patientId,
+    PATIENT_ID: patient,
     TOKEN_RO: await mint({ ...asDoctor, scope: 'user/Patient.rs' }),
     TOKEN_GRANULAR: await mint({ ...asDoctor, scope: 'user/Patient.rs user/Observation.rs?category=laboratory' }),
     TOKEN_ADMIN: await mint({
@@ -72,12 +71,12 @@ async function fixtures(operated: Operated): Promise<Record<string, string>> {
     TOKEN_WRONG_AUD: await mint({ ...asDoctor, wrong: { audience: 'https://elsewhere.example/fhir' } }),
     TOKEN_WRONG_ISS: await mint({ ...asDoctor, wrong: { issuer: 'https://elsewhere.example' } }),
     TOKEN_NBF_FUTURE: await mint({ ...asDoctor, wrong: { notBefore: past + seconds / 2 } }),
-    ID_TOKEN: await idToken(smart, { subject: people.patient, client: app }),
+    ID_TOKEN: await idToken(smart, { subject: people.subject, client: app, patient }),
     REFRESH_TOKEN: await smart.mintRefreshToken({
       client: app,
-      subject: people.patient,
+      subject: people.subject,
       scope: 'openid fhirUser offline_access launch/patient patient/*.rs',
-      patient: patientId,
+      patient,
     }),
     CLIENT_ID: app,
     REDIRECT_URI: redirectUri,
@@ -97,6 +96,12 @@ async function fixtures(operated: Operated): Promise<Record<string, string>> {
   }
 }
 
+const receptionist = {
+  user: 'Practitioner/fixture-receptionist',
+  role: 'receptionist',
+  organizations: [hospital],
+}
+
 const doctor = {
   user: `Practitioner/${clinician}`,
   role: 'doctor',
@@ -105,29 +110,22 @@ const doctor = {
   purpose: 'TREAT',
 }
 
-/** A tenant with a hospital, its clinician, and a patient of theirs. */
+/** A tenant with a hospital, its clinician, and a patient of theirs, who is a new one each time. */
 async function tenantOf(operated: Operated, name: string | undefined): Promise<Tenant> {
   const { mintToken } = await import('./smart/index.js')
   const { server } = await import('./access/index.js')
-  const { update } = await import('./interactions/index.js')
+  const { create, update } = await import('./interactions/index.js')
   const world = await worldOf(operated, { tenant: name })
   const smart = await operated.smart(world)
   const mint = (spec: CallerSpec) => mintToken(smart, spec)
-  const callerOf = async (spec: CallerSpec) => smart.verifier.ofHeader(`Bearer ${await mint(spec)}`)
-  const put = async (
-    caller: Awaited<ReturnType<typeof callerOf>>,
-    resources: readonly (Resource & { id: string })[],
-  ) => {
-    for (const resource of resources)
-      await update(world.contextOf(caller), { type: resource.resourceType, id: resource.id }, resource)
-  }
-  await put(server(world.tenant, 'fixtures'), places)
-  await put(
-    await callerOf({ user: 'Practitioner/fixture-receptionist', role: 'receptionist', organizations: [hospital] }),
-    patients,
-  )
-  await put(await callerOf(doctor), observations)
-  return { world, smart, mint }
+  const contextOf = async (spec: CallerSpec) =>
+    world.contextOf(await smart.verifier.ofHeader(`Bearer ${await mint(spec)}`))
+  const own = world.contextOf(server(world.tenant, 'fixtures'))
+  for (const place of places) await update(own, { type: place.resourceType, id: place.id }, place)
+  const { stored } = await create(await contextOf(receptionist), person)
+  const asDoctor = await contextOf(doctor)
+  for (const made of observationsOf(stored.id)) await create(asDoctor, made)
+  return { world, smart, mint, patient: stored.id }
 }
 
 const practitioner = (id: string, family: string): Resource & { id: string } => ({
@@ -149,34 +147,29 @@ const places: (Resource & { id: string })[] = [
   },
 ]
 
-const patients: (Resource & { id: string })[] = [
-  {
-    resourceType: 'Patient',
-    id: patientId,
-    name: [{ family: 'Fixture', given: ['Amina'] }],
-    birthDate: '1990-02-03',
-    managingOrganization: { reference: `Organization/${hospital}` },
-    generalPractitioner: [{ reference: `Practitioner/${clinician}` }],
-  },
-]
+const person: Resource = {
+  resourceType: 'Patient',
+  name: [{ family: 'Fixture', given: ['Amina'] }],
+  birthDate: '1990-02-03',
+  managingOrganization: { reference: `Organization/${hospital}` },
+  generalPractitioner: [{ reference: `Practitioner/${clinician}` }],
+}
 
-const observation = (id: string, category: string, code: string, text: string): Resource & { id: string } => ({
-  resourceType: 'Observation',
-  id,
-  status: 'final',
-  category: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: category }] }],
-  code: { coding: [{ system: 'http://loinc.org', code }], text },
-  subject: { reference: `Patient/${patientId}` },
-  effectiveDateTime: '2026-01-02',
-})
-
-const observations = [
-  observation('fixture-haemoglobin', 'laboratory', '718-7', 'Haemoglobin'),
-  observation('fixture-weight', 'vital-signs', '29463-7', 'Body weight'),
-]
+const observationsOf = (patient: string): Resource[] =>
+  [
+    { category: 'laboratory', code: '718-7', text: 'Haemoglobin' },
+    { category: 'vital-signs', code: '29463-7', text: 'Body weight' },
+  ].map(({ category, code, text }) => ({
+    resourceType: 'Observation',
+    status: 'final',
+    category: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: category }] }],
+    code: { coding: [{ system: 'http://loinc.org', code }], text },
+    subject: { reference: `Patient/${patient}` },
+    effectiveDateTime: '2026-01-02',
+  }))
 
 /** Accounts of this run: their passwords and contacts are its own. */
-async function peopleOf({ people }: Operated, world: World, run: string) {
+async function peopleOf({ people }: Operated, { world, patient }: Tenant, run: string) {
   const directory = await people(world)
   const password = `fixture ${randomBytes(12).toString('base64url')}`
   const contact = `patient-${run}@fixtures.example`
@@ -184,13 +177,13 @@ async function peopleOf({ people }: Operated, world: World, run: string) {
   const staff = { role: 'doctor', user, organizations: [hospital], password }
   await directory.create({ ...staff, name: 'Fixture Clinician', userName: `clinician-${run}` })
   await directory.create({ ...staff, name: 'Fixture Colleague', userName: `locked-${run}` })
-  const patient = await directory.create({
+  const own = await directory.create({
     name: 'Amina Fixture',
     role: 'patient',
-    user: { type: 'Patient', id: patientId },
+    user: { type: 'Patient', id: patient },
     contacts: [contact],
   })
-  return { password, contact, clinician: `clinician-${run}`, locked: `locked-${run}`, patient: patient.subject }
+  return { password, contact, clinician: `clinician-${run}`, locked: `locked-${run}`, subject: own.subject }
 }
 
 async function appOf({ clients }: AuthorizationServer, run: string): Promise<string> {
@@ -220,11 +213,11 @@ async function backendOf({ clients }: AuthorizationServer, run: string) {
 /** https://openid.net/specs/openid-connect-core-1_0.html#IDToken: says who somebody is, and opens nothing. */
 async function idToken(
   { keys, context }: AuthorizationServer,
-  { subject, client }: { subject: string; client: string },
+  { subject, client, patient }: { subject: string; client: string; patient: string },
 ) {
   const key = await keys.signing()
   const iat = Math.floor(context.clock() / 1000)
-  const fhirUser = `${context.baseUrls[0]}/Patient/${patientId}`
+  const fhirUser = `${context.baseUrls[0]}/Patient/${patient}`
   const claims = { iss: context.issuer, sub: subject, aud: client, iat, exp: iat + seconds, fhirUser }
   return jwt.sign(claims, key.private, { algorithm: 'RS256', keyid: key.kid })
 }

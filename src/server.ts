@@ -14,7 +14,7 @@ import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
 import { keepAnchors } from './audit-anchors.js'
 import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
-import { doorOf } from './command.js'
+import { doorOf, type Input } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
@@ -52,6 +52,8 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** What the command line asks for. @throws CommandRefused */
+  carryOut(action: string, input: Input): Promise<string[]>
   /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
   firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
@@ -90,6 +92,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      carryOut: async (action, input) => actions[action]!(work, input),
       firstAdministrator: async () =>
         config.auth === 'off'
           ? undefined
