@@ -133,8 +133,9 @@ async function openWorld(
 }
 
 /** The first is the one links are written with; the others are understood in references. */
-function baseUrlsOf({ baseUrl }: Config, port: number, tenant: string): string[] {
-  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+function baseUrlsOf({ baseUrl, tlsCert }: Config, port: number, tenant: string): string[] {
+  const scheme = tlsCert === '' ? 'http' : 'https'
+  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `${scheme}://${host}:${port}/fhir`)
   const all = [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
   return tenant === defaultTenant ? all : all.map((url) => `${url.replace(/\/fhir$/, '')}/t/${tenant}/fhir`)
 }

@@ -4,10 +4,11 @@
  * https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-app-support
  * https://datatracker.ietf.org/doc/html/rfc7591
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { parseScopes } from '../access/index.js'
 import type { JsonObject } from '../fhir/index.js'
 import type { Secrets } from '../store/index.js'
+import { hashOf } from './digest.js'
 
 export type GrantType = 'authorization_code' | 'refresh_token' | 'client_credentials'
 
@@ -140,9 +141,7 @@ export class Clients {
   }
 }
 
-/** A secret has 256 random bits, so that a plain hash is enough: nobody can try them all. */
 const newSecret = (): string => randomBytes(32).toString('base64url')
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('base64url')
 export const isSecretOf = (secret: string, hash: string): boolean =>
   timingSafeEqual(Buffer.from(hashOf(secret)), Buffer.from(hash.padEnd(43).slice(0, 43)))
 

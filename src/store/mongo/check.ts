@@ -7,7 +7,7 @@
 import type { Db } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
 import type { Stored } from '../store.js'
-import type { Collections } from './collections.js'
+import type { TenantTypes } from './collections.js'
 import type { CurrentDocument } from './document.js'
 import { searchableOf } from './maintenance.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
@@ -18,12 +18,12 @@ const compared = ['k', 'x', 'd', 'c', 'g', 's', 'date1', 'pat1'] as const
 export async function check(
   db: Db,
   reader: Reader,
-  collections: Collections,
+  types: TenantTypes,
   entries: (stored: Stored) => IndexEntry[],
 ): Promise<string[]> {
   const counts = new Map<string, number>()
   const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
-  for (const type of await collections.types()) {
+  for (const type of await types.all()) {
     for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
       const { del, body } = document
       if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
@@ -33,7 +33,15 @@ export async function check(
     }
     const lacking = await reader.aggregate<{ n: number }>(type, [
       { $match: { t: reader.tenant, v: { $gt: 1 } } },
-      { $lookup: { from: historyOf(type), localField: 'id', foreignField: 'id', as: 'old' } },
+      {
+        $lookup: {
+          from: historyOf(type),
+          localField: 'id',
+          foreignField: 'id',
+          pipeline: [{ $match: { t: reader.tenant } }, { $project: { _id: 1 } }],
+          as: 'old',
+        },
+      },
       { $match: { $expr: { $ne: [{ $size: '$old' }, { $subtract: ['$v', 1] }] } } },
       { $count: 'n' },
     ])
@@ -42,8 +50,8 @@ export async function check(
   let last = 0
   const marks = db
     .collection<CommitDocument>(commitsCollection)
-    .find({ seq: { $gt: 0 } })
-    .sort({ seq: 1, w: 1 })
+    .find({ t: reader.tenant, seq: { $gt: 0 } })
+    .sort({ seq: 1 })
   for await (const { seq, n } of marks) {
     if (seq - n !== last) add('the sequence has a gap')
     last = seq

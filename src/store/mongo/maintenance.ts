@@ -5,25 +5,19 @@
  */
 import type { Db, MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import { type Database, type Maintenance, type Stored, StoreUnusable } from '../store.js'
+import type { Maintenance, Stored } from '../store.js'
 import { check } from './check.js'
-import type { Collections } from './collections.js'
+import type { TenantTypes } from './collections.js'
 import { type CurrentDocument, searchable } from './document.js'
-import { sentenceOf, translating } from './failures.js'
+import { translating } from './failures.js'
 import type { Reader } from './reader.js'
 import { storedOf } from './stored.js'
 import { linksOf } from './tokens.js'
 import { transaction } from './transaction.js'
 
-type Parts = { client: MongoClient; db: Db; reader: Reader; collections: Collections; timeLimitMs: number }
+type Parts = { client: MongoClient; db: Db; reader: Reader; types: TenantTypes; timeLimitMs: number }
 
-export function maintenance({
-  client,
-  db,
-  reader,
-  collections,
-  timeLimitMs,
-}: Parts): Maintenance & Pick<Database, 'backup' | 'health'> {
+export function maintenance({ client, db, reader, types, timeLimitMs }: Parts): Maintenance {
   return {
     reindex: (type, after, limit, entries) =>
       translating(() =>
@@ -55,17 +49,12 @@ export function maintenance({
           },
         }),
       ),
-    check: (entries) => translating(() => check(db, reader, collections, entries)),
-    backup: async () => {
-      throw new StoreUnusable(
-        'A MongoDB database is backed up by its own tools: mongodump --oplog, or snapshots of its volumes; docs/operating.md says how',
-      )
-    },
+    check: (entries) => translating(() => check(db, reader, types, entries)),
     count: () =>
       translating(async () => {
-        const types = await collections.types()
+        const known = await types.all()
         const found = await reader.union<{ type: string; n: number }>(
-          types.map((type) => ({
+          known.map((type) => ({
             type,
             stages: [
               { $match: { t: reader.tenant, k: '*' } },
@@ -76,15 +65,6 @@ export function maintenance({
         )
         return Object.fromEntries(found.map(({ type, n }) => [type, n]))
       }),
-    health: async () => {
-      try {
-        const { isWritablePrimary, readOnly } = await db.command({ hello: 1 }, { timeoutMS: 3000 })
-        if (isWritablePrimary && !readOnly) return undefined
-        return 'the database has no primary at the moment'
-      } catch (error) {
-        return sentenceOf(error)
-      }
-    },
   }
 }
 
