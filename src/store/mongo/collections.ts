@@ -13,7 +13,7 @@ import { historyOf } from './reader.js'
 export const layout = 1
 
 /** Every index begins with the tenant; sorted ones end in the order of creation, or the server would sort in memory. */
-const current: IndexDescription[] = [
+export const current: IndexDescription[] = [
   { name: 'created', key: { t: 1, k: 1, o: 1 } },
   { name: 'updated', key: { t: 1, k: 1, lu: -1, o: 1 } },
   { name: 'dated', key: { t: 1, k: 1, date1: -1, o: 1 } },
