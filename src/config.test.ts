@@ -58,7 +58,9 @@ describe('settings', () => {
     ['COMPRESS', 'yes', /must be on or off/],
     ['HANDLING', 'loose', /must be one of strict, lenient/],
     ['CORS_ORIGINS', 'https://a.example/path', /must be origins/],
-    ['AUTH', 'on', /must be one of off/],
+    ['AUTH', 'maybe', /must be one of on, off/],
+    ['TRUSTED_PROXIES', 'proxy.example', /must be addresses or networks/],
+    ['OUTBOUND_ALLOW', 'http://peer.example', /http: is allowed on loopback alone/],
   ])('%s=%s is refused with what it must be', (name, value, expected) => {
     expect(message({ [name]: value })).toMatch(expected)
   })
@@ -79,6 +81,30 @@ describe('settings', () => {
 
   test('AUTH=off is refused in production', () => {
     expect(message({ NODE_ENV: 'production' })).toMatch(/AUTH=off .*refused while NODE_ENV=production/)
+  })
+
+  test('http: to this machine is refused in production', () => {
+    const environment = {
+      NODE_ENV: 'production',
+      AUTH: 'on',
+      BASE_URL: 'https://h.example/fhir',
+      OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8',
+    }
+    expect(message(environment)).toBe('accepted')
+    expect(message({ ...environment, OUTBOUND_ALLOW: 'http://localhost' })).toMatch(/refused while NODE_ENV/)
+  })
+
+  test.each([[{}], [{ BASE_URL: 'http://hospital.example/fhir' }]])(
+    'production needs the https: address it has: %j',
+    (more) => {
+      expect(message({ NODE_ENV: 'production', AUTH: 'on', ...more })).toMatch(
+        /BASE_URL must be set to the https: address/,
+      )
+    },
+  )
+
+  test('a certificate needs its key', () => {
+    expect(message({ TLS_CERT: 'c.pem' })).toBe('TLS_CERT and TLS_KEY are set together or not at all.')
   })
 
   test('a page is never larger than the largest page', () => {

@@ -6,6 +6,9 @@
  * docs/operating.md shows this table; a test keeps the two the same.
  */
 
+import type { BlockList } from 'node:net'
+import { type Allowed, allowedOf, networksOf } from './access/index.js'
+
 /** One row. `developmentOnly` names the values that NODE_ENV=production refuses. */
 export type Setting<T> = {
   variable: string
@@ -147,6 +150,27 @@ const origins = (value: string): readonly string[] =>
       return origin
     })
 
+function allowList(value: string): Allowed {
+  const entries = value.split(',').map((entry) => entry.trim())
+  try {
+    return allowedOf(entries.filter((entry) => entry !== ''))
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new ConfigError(`must be hosts, networks or http: origins of this machine: ${cause.message}`, { cause })
+  }
+}
+
+function proxies(value: string): BlockList | undefined {
+  const entries = value.split(',').map((entry) => entry.trim())
+  if (value === '') return undefined
+  try {
+    return networksOf(entries)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new ConfigError(`must be addresses or networks: ${cause.message}`, { cause })
+  }
+}
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -168,16 +192,46 @@ export const settings = {
   auth: choice(
     'AUTH',
     'off',
-    ['off'],
-    'Who may ask. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
+    ['on', 'off'],
+    'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',
   ),
+  audit: {
+    variable: 'AUDIT',
+    type: '`on`, `off`',
+    default: '',
+    sentence:
+      'Whether every access is recorded before it is answered. Unset: as AUTH; `off` only together with `AUTH=off`.',
+    read: (value): boolean | undefined => {
+      if (value === '') return undefined
+      if (value !== 'on' && value !== 'off') throw new ConfigError('must be on or off')
+      return value === 'on'
+    },
+  },
   corsOrigins: {
     variable: 'CORS_ORIGINS',
     type: 'origins, or `*`',
     default: '',
     sentence: 'Web pages of these origins may call the server from a browser, separated by commas.',
     read: origins,
+  },
+  tlsCert: text('TLS_CERT', '', 'File of the certificate chain (PEM), where the server ends TLS itself.'),
+  tlsKey: text('TLS_KEY', '', 'File of its private key (PEM).'),
+  trustedProxies: {
+    variable: 'TRUSTED_PROXIES',
+    type: 'addresses, networks',
+    default: '',
+    sentence: 'Proxies in front whose `X-Forwarded-For` is believed, separated by commas, such as `10.0.0.0/24`.',
+    read: proxies,
+  },
+  outboundAllow: {
+    variable: 'OUTBOUND_ALLOW',
+    type: 'hosts, networks, origins',
+    default: '',
+    sentence:
+      'What the server may call besides public https: addresses, separated by commas: `peer.hospital.internal`, `10.2.0.0/16`, for trying out `http://localhost:9000`.',
+    read: allowList,
+    developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
   zone: {
     variable: 'ZONE',
@@ -188,6 +242,24 @@ export const settings = {
   },
   pageSize: integer('PAGE_SIZE', 20, [1, 10_000], 'Matches on a page when the client asks for no `_count`.'),
   pageSizeMax: integer('PAGE_SIZE_MAX', 1000, [1, 10_000], 'Most matches on a page, whatever `_count` says.'),
+  rateLimit: integer(
+    'RATE_LIMIT',
+    100,
+    [0, 1_000_000],
+    'Requests a second of one client or person with `AUTH=on`, twice as many at once; 0 for any number.',
+  ),
+  rateLimitPatient: integer(
+    'RATE_LIMIT_PATIENT',
+    20,
+    [0, 1_000_000],
+    'The same for the apps of patients and guardians.',
+  ),
+  rateLimitAddress: integer(
+    'RATE_LIMIT_ADDRESS',
+    20,
+    [0, 1_000_000],
+    'The same for requests of one address that bring no valid token.',
+  ),
   includesMax: integer(
     'INCLUDES_MAX',
     10_000,
@@ -210,6 +282,12 @@ export const settings = {
     'Most parameters of one request, in URL and form together.',
   ),
   requestTimeoutMs: seconds('REQUEST_TIMEOUT', 120, 3600, 'How long a client may take to send a request.'),
+  connectionsMax: integer(
+    'CONNECTIONS_MAX',
+    5000,
+    [1, 1_000_000],
+    'Connections held at the same time; more are closed at once.',
+  ),
   keepAliveTimeoutMs: seconds('KEEP_ALIVE_TIMEOUT', 65, 3600, 'How long an idle connection stays open.'),
   closeTimeoutMs: seconds(
     'CLOSE_TIMEOUT',
@@ -235,9 +313,16 @@ export const settings = {
     ['silent', 'error', 'warn', 'info', 'debug'],
     'What is logged; `debug` has a line for each request, without ids or parameters.',
   ),
+  logFile: text('LOG_FILE', '', 'File the log is appended to instead of standard output.'),
+  metricsToken: {
+    ...text('METRICS_TOKEN', '', 'Bearer token for `/metrics`. Unset: open with `AUTH=off`, not there with `AUTH=on`.'),
+    secret: true,
+  },
 } satisfies Record<string, Setting<unknown>>
 
-export type Config = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+type Read = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+
+export type Config = Omit<Read, 'audit'> & { readonly audit: boolean }
 
 const prefix = 'HOSPITALLINK_'
 
@@ -258,23 +343,29 @@ export function written(row: Setting<unknown>, environment: NodeJS.ProcessEnv): 
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   refuseUnknown(environment)
   const production = environment['NODE_ENV'] === 'production'
-  const config = Object.fromEntries(
+  const given = Object.fromEntries(
     Object.entries(settings).map(([name, setting]) => {
       const row: Setting<unknown> = setting
       const { text, from } = written(row, environment)
       const value = read(row, text)
       if (production && row.developmentOnly?.(value))
         throw new ConfigError(
-          `${row.variable}=${text} (${from}) is for trying out and refused while NODE_ENV=production. ` +
-            'Authorization is not part of this version yet: keep it on loopback and unset NODE_ENV.',
+          `${row.variable}=${text} (${from}) is for trying out and refused while NODE_ENV=production.`,
         )
       return [name, value]
     }),
-  ) as Config
+  ) as Read
+  const config = { ...given, audit: given.audit ?? given.auth !== 'off' }
+  if (!config.audit && config.auth !== 'off')
+    throw new ConfigError('AUDIT=off is for AUTH=off: what a person does with their rights is always recorded.')
   if (config.auth === 'off' && !isLoopback(config.host))
     throw new ConfigError(
       `HOST=${config.host} is reachable by others, and AUTH=off would let everybody read everything. Use HOST=127.0.0.1.`,
     )
+  if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
+    throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if ((config.tlsCert === '') !== (config.tlsKey === ''))
+    throw new ConfigError('TLS_CERT and TLS_KEY are set together or not at all.')
   if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')
   return config
 }

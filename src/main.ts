@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { ConfigError, readConfig, rows, written } from './config.js'
+import { doorOf, type Input } from './command.js'
+import { askDoor } from './command-door.js'
+import { type Config, ConfigError, readConfig, rows, written } from './config.js'
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version
@@ -57,6 +59,9 @@ program
   .description('write a consistent copy of the store, also while the server runs')
   .argument('<file>', 'the new file')
   .action(backup)
+
+const { commandGroups } = await import('./command-groups.js')
+for (const { declare } of commandGroups) declare(program, run)
 
 program.command('config').description('show every setting, its value and where it comes from').action(showConfig)
 
@@ -200,6 +205,25 @@ async function backup(file: string): Promise<void> {
   console.log(`A consistent copy is in ${file}.`)
 }
 
+/** By the server that runs on the store, or else by this process. */
+async function run(action: string, input: Input): Promise<void> {
+  const config = readConfig(process.env)
+  const door = doorOf(config)
+  const lines = (door !== undefined && (await askDoor(door, action, input))) || (await here(config, action, input))
+  for (const line of lines) console.log(line)
+}
+
+async function here(config: Config, action: string, input: Input): Promise<string[]> {
+  const { openSite } = await import('./site.js')
+  const { actions } = await import('./command-groups.js')
+  const site = await openSite(config)
+  try {
+    return await actions[action]!(site, input)
+  } finally {
+    await site.close()
+  }
+}
+
 function showConfig(): void {
   readConfig(process.env)
   for (const row of rows) {
@@ -215,6 +239,9 @@ function fail(error: unknown): never {
   console.error(sentenceOf(error))
   process.exit(2)
 }
+
+/** Names of errors whose message is all that need be said. */
+const sentences = new Set(['Unreachable', 'StoreUnusable', 'CommandRefused'])
 
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
@@ -233,9 +260,7 @@ function sentenceOf(error: unknown): string {
     case 'ENOENT':
       return `${path} does not exist.`
     default:
-      return error instanceof ConfigError || error.name === 'Unreachable' || error.name === 'StoreUnusable'
-        ? error.message
-        : (error.stack ?? error.message)
+      return error instanceof ConfigError || sentences.has(error.name) ? error.message : (error.stack ?? error.message)
   }
 }
 

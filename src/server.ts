@@ -4,17 +4,37 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import express from 'express'
 import helmet from 'helmet'
-import { type Logger, pino } from 'pino'
-import { anyone } from './access/index.js'
+import type { Logger } from 'pino'
+import { addressFrom, anyone } from './access/index.js'
+import { doorOf } from './command.js'
+import { openDoor } from './command-door.js'
+import { actions } from './command-groups.js'
 import type { Config } from './config.js'
-import { instant, operationOutcome, writeJson } from './fhir/index.js'
+import { instant, unauthenticated } from './fhir/index.js'
+import { closed, type Handle, listener, outcomeOf } from './listener.js'
+import { openLog } from './log.js'
+import { metricsPage } from './metrics-page.js'
 import { operations } from './operations/index.js'
-import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
+import {
+  admission,
+  admitAll,
+  type FhirHandler,
+  fhirHandler,
+  frontPage,
+  type Metrics,
+  type Overload,
+  overload,
+  type Rates,
+  requestIdOf,
+  requestMetrics,
+  type Service,
+} from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -26,20 +46,16 @@ export type Server = {
   baseUrl: string
   /** Where it listens, without a path. */
   origin: string
+  site: Site
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
 
 export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
-  const log = wiring.log ?? pino({ level: config.logLevel, base: null })
+  const log = wiring.log ?? openLog(config)
   let handle: Handle = answerStarting
-  const server = createServer(
-    // Longer heads than Node's 16 kB, so that a URL that is too long is told so by us.
-    { maxHeaderSize: 96 * 1024, requestTimeout: config.requestTimeoutMs, keepAliveTimeout: config.keepAliveTimeoutMs },
-    (request, response) => handle(request, response),
-  )
-  server.headersTimeout = Math.min(60_000, config.requestTimeoutMs)
-  server.on('clientError', answerClientError)
+  const load = overload()
+  const server = listener(config, (request, response) => handle(request, response))
   // First the port, which others may have taken, then the store.
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -48,52 +64,59 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   const { port } = server.address() as AddressInfo
   try {
     const site = await openSite(config, { ...wiring, log, port })
-    handle = await handleOf(config, site, log)
+    handle = await handleOf(config, site, log, load)
+    const path = doorOf(config)
+    const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
+    const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
-      origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      site,
       close: async () => {
         await closed(server, config.closeTimeoutMs)
+        load.close()
+        await door?.close()
         await site.close()
         log.flush()
       },
     }
   } catch (error) {
+    load.close()
     server.close()
     throw error
   }
 }
 
-/** Lets running requests end, but not for ever. */
-async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const impatience = setTimeout(() => server.closeAllConnections(), timeoutMs)
-    // A connection whose request has just ended would stay open for the next one.
-    const tidying = setInterval(() => server.closeIdleConnections(), 20)
-    server.close(() => {
-      clearTimeout(impatience)
-      clearInterval(tidying)
-      resolve()
-    })
-  })
-}
-
-type Handle = (request: IncomingMessage, response: ServerResponse) => void
+/** What the endpoints of all tenants have in common. */
+type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
-export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metrics): FhirHandler {
+export function fhirOf(
+  config: Config,
+  world: World,
+  log: Logger,
+  { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
+): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
+  const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
-      identify: () => anyone,
-      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
+      identify: config.auth === 'off' ? () => anyone : refuseAll,
+      context: (caller, _request, origin) =>
+        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+      origin: config.audit
+        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        : () => undefined,
       operations,
       software: { name: 'hospitallink', version },
       started: instant(open.clock()),
       limits: config,
       compress: config.compress,
-      corsOrigins: config.corsOrigins,
+      allowsOrigin: (origin) => config.corsOrigins.includes(origin) || config.corsOrigins.includes('*'),
+      secure: world.baseUrls[0]!.startsWith('https:'),
+      admit,
+      isOverloaded,
       report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
       observe: (done) => {
         metrics?.observe(done)
@@ -102,6 +125,11 @@ export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metr
     },
     basePathOf(world),
   )
+}
+
+/** Nobody is known before somebody who can tell is wired in. */
+const refuseAll = (): never => {
+  throw unauthenticated('This server asks for a bearer token')
 }
 
 /** The path of the base URL without a final slash; empty where FHIR is at the root. */
@@ -130,13 +158,15 @@ export class Endpoints {
   }
 }
 
-async function handleOf(config: Config, site: Site, log: Logger): Promise<Handle> {
+async function handleOf(config: Config, site: Site, log: Logger, { isOver }: Overload): Promise<Handle> {
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
   const basePath = basePathOf(world)
   const metrics = requestMetrics()
-  const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, metrics))
+  const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
+  const shared = { metrics, admit, isOverloaded: isOver }
+  const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, shared))
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
   app.disable('x-powered-by')
@@ -147,18 +177,22 @@ async function handleOf(config: Config, site: Site, log: Logger): Promise<Handle
     const problem = await site.database.health()
     response.status(problem === undefined ? 200 : 503).json({ status: problem ?? 'ok' })
   })
-  app.get('/metrics', async (_request, response) => {
-    response.type(metrics.contentType).send(await metrics.text())
-  })
+  app.get('/metrics', metricsPage(metrics, config))
   app.get('/', (_request, response) => {
     response.type('html').send(frontPage(baseUrl))
   })
   app.use((_request, response) => {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
-  const hosts = config.auth === 'off' ? new Set(baseUrls.map((url) => new URL(url).host)) : undefined
+  const hosts = new Set(baseUrls.map((url) => new URL(url).host))
   return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts })
 }
+
+const ratesOf = ({ rateLimit, rateLimitPatient, rateLimitAddress }: Config): Rates => ({
+  client: rateLimit,
+  patient: rateLimitPatient,
+  address: rateLimitAddress,
+})
 
 type Doors = {
   fhir: FhirHandler
@@ -167,8 +201,8 @@ type Doors = {
   basePath: string
   /** Below it lie the endpoints of the other tenants. */
   tenantPath: string
-  /** Names the server may be called by; undefined for any. */
-  hosts: ReadonlySet<string> | undefined
+  /** Names the server may be called by. */
+  hosts: ReadonlySet<string>
 }
 
 const notFhir = /^\/(health|metrics)([/?]|$)/
@@ -176,9 +210,19 @@ const notFhir = /^\/(health|metrics)([/?]|$)/
 function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors): Handle {
   return (request, response) => {
     const { host } = request.headers
-    // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
-    if (hosts && host !== undefined && !hosts.has(host)) {
-      refuseHost(response)
+    // A page of a stranger could reach us by a name of its own that it points at our address. Probes of an
+    // orchestrator call by the address of the container.
+    if (host !== undefined && !hosts.has(host) && !hosts.has(host.toLowerCase()) && request.url !== '/health') {
+      refuse(
+        response,
+        421,
+        'The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on',
+      )
+      return
+    }
+    // A line without a version: what stands before us may take the headers after it for another request.
+    if (request.httpVersionMajor === 0) {
+      refuse(response, 400, 'The request is not HTTP')
       return
     }
     const url = originForm(request)
@@ -199,7 +243,8 @@ function toTenant(
   response: ServerResponse,
 ): void {
   const [, tenant] = /^([a-z0-9-]{1,63})\/fhir(?=$|[/?])/.exec(request.url!.slice(tenantPath.length)) ?? []
-  if (tenant === undefined) {
+  // The default tenant has one address, and that is another one.
+  if (tenant === undefined || tenant === defaultTenant) {
     app(request, response)
     return
   }
@@ -221,36 +266,13 @@ function originForm(request: IncomingMessage): string {
   return request.url
 }
 
-const outcomeOf = (diagnostics: string): string =>
-  writeJson(operationOutcome([{ severity: 'error', code: 'invalid', diagnostics }]))
-
 /** The port is open before the store is. */
 function answerStarting(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(503, { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Retry-After': '1' })
   response.end(outcomeOf('The server is starting'))
 }
 
-function refuseHost(response: ServerResponse): void {
-  response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })
-  response.end(outcomeOf('While AUTH=off the server answers only to localhost and to the host of BASE_URL'))
-}
-
-const clientErrors: Record<string, [status: string, diagnostics: string]> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The URL and the headers together are too long'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive'],
-}
-
-/** What is no HTTP never becomes a request; it is answered on the bare connection. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: unknown }): void {
-  // An answer is on its way on this connection: ours would be read as a part of it.
-  if (!socket.writable || socket._httpMessage || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const [status, diagnostics] = clientErrors[error.code ?? ''] ?? ['400 Bad Request', 'The request is not HTTP']
-  const body = outcomeOf(diagnostics)
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/fhir+json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+function refuse(response: ServerResponse, status: number, diagnostics: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/fhir+json; charset=utf-8', Connection: 'close' })
+  response.end(outcomeOf(diagnostics))
 }

@@ -8,7 +8,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
-import { anyone, type Caller, server } from './access/index.js'
+import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
 import type { Config } from './config.js'
 import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
@@ -17,7 +17,7 @@ import { createTerminology } from './terminology/index.js'
 export const defaultTenant = 'default'
 
 /** What can be replaced in tests. */
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string }
+export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string; outbound?: Outbound }
 
 /** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
 export type World = {
@@ -31,6 +31,8 @@ export type World = {
 
 export type Site = {
   database: Database
+  /** How the server calls others. */
+  outbound: Outbound
   /** undefined when there is no such tenant. */
   world(tenant: string): Promise<World | undefined>
   tenants(): Promise<Tenant[]>
@@ -58,6 +60,7 @@ export async function openSite(config: Config, wiring: Wiring & { port?: number 
     tenant === defaultTenant || (isTenantName(tenant) && (await database.secrets.get(keyOf(tenant))) !== undefined)
   const site: Site = {
     database,
+    outbound: wiring.outbound ?? outboundHttp({ allowed: config.outboundAllow }),
     world: async (tenant) => {
       let opening = worlds.get(tenant)
       if (!opening) {
@@ -130,8 +133,9 @@ async function openWorld(
 }
 
 /** The first is the one links are written with; the others are understood in references. */
-function baseUrlsOf({ baseUrl }: Config, port: number, tenant: string): string[] {
-  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+function baseUrlsOf({ baseUrl, tlsCert }: Config, port: number, tenant: string): string[] {
+  const scheme = tlsCert === '' ? 'http' : 'https'
+  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `${scheme}://${host}:${port}/fhir`)
   const all = [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
   return tenant === defaultTenant ? all : all.map((url) => `${url.replace(/\/fhir$/, '')}/t/${tenant}/fhir`)
 }

@@ -1,4 +1,5 @@
 export { type Prefer, writeAnswer } from './answer.js'
+export { type Event, refused } from './audited.js'
 export { type Breathe, breather, inWindows } from './breathe.js'
 export * from './bundle.js'
 export { type Built, capabilities, type OfferedOperation } from './capabilities.js'

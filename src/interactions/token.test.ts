@@ -38,7 +38,7 @@ describe('paging tokens', () => {
 
   test('are gone when the caller may see something else by now', () => {
     const token = seal(contextOf('a'), 'search', mine, state)
-    const less = { ...mine, key: 'less' } as Reach
+    const less = { ...mine, lasting: 'less' } as Reach
     expect(statusOf(() => unseal(contextOf('a'), 'search', less, token))).toBe(410)
   })
 

@@ -20,7 +20,7 @@ const plainMax = 600
 
 /** `kind` keeps a token of one interaction from being used in another. */
 export function seal({ caller, settings }: Context, kind: string, reach: Reach, state: Json): string {
-  const text = Buffer.from(JSON.stringify([reach.key, state]))
+  const text = Buffer.from(JSON.stringify([reach.lasting, state]))
   const packed = text.length > plainMax ? deflateRawSync(text) : text
   const iv = nextIv()
   const cipher = createCipheriv('aes-256-gcm', settings.sealingKey, iv).setAAD(bound(kind, caller.id))
@@ -51,7 +51,7 @@ export function unseal({ caller, settings }: Context, kind: string, reach: Reach
   const opened = open(bytes, settings.sealingKey, bound(kind, caller.id))
   if (!Array.isArray(opened)) throw invalid('this is no page link of ours for you; begin the search again', '_page')
   const [key, state] = opened
-  if (key !== reach.key)
+  if (key !== reach.lasting)
     throw new FhirError(410, [
       { severity: 'error', code: 'expired', diagnostics: 'what you may see has changed; begin the search again' },
     ])

@@ -9,6 +9,7 @@ import { clientTimeoutMs, compileTypedFhirPath, detached, FhirError, type Json, 
 import { type Emit, emitter, type Sink } from './entries.js'
 import type { IndexEntry } from './expression.js'
 import { Beyond } from './fhirpath-syntax.js'
+import { internalRules } from './internal.js'
 import type { ActiveParam, SearchParams } from './params.js'
 import { type Compiled, compile, type Path, walk } from './paths.js'
 
@@ -60,6 +61,7 @@ function makePlan(searchParams: SearchParams, type: string): IndexPlan {
         })
     } else plan.always.push(fallbackRule(param, compiled.evaluate))
   }
+  for (const { property, rule } of internalRules(type)) addByProperty(plan, property, rule)
   return plan
 }
 
@@ -67,11 +69,13 @@ function addRule(plan: IndexPlan, path: Path, emit: Emit): void {
   const rule = walk(path, emit)
   const first = path.steps[0]
   if (!first || !('get' in first)) plan.always.push(rule)
-  else {
-    const rules = plan.byProperty.get(first.get)
-    if (rules) rules.push(rule)
-    else plan.byProperty.set(first.get, [rule])
-  }
+  else addByProperty(plan, first.get, rule)
+}
+
+function addByProperty(plan: IndexPlan, property: string, rule: Rule): void {
+  const rules = plan.byProperty.get(property)
+  if (rules) rules.push(rule)
+  else plan.byProperty.set(property, [rule])
 }
 
 /** What the engine cannot evaluate on a resource, or not in time, is not found in it; the resource is stored all the same. */

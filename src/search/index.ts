@@ -1,5 +1,14 @@
+export { compartment, memberTypes } from './compartments.js'
 export * from './expression.js'
 export { indexed } from './indexed.js'
+export {
+  custodianOf,
+  custodianParam,
+  custodianUrl,
+  participantParam,
+  periodParam,
+  securityContextParam,
+} from './internal.js'
 export { match, type Subject, type World } from './match.js'
 export * from './params.js'
 export { parse } from './parse.js'

@@ -12,10 +12,12 @@ export type Reach = {
   readonly [brand]: true
   /** Resources of the type the caller may find. */
   of(type: string): Expression
-  /** Names what the caller may see; equal keys see equally. Cursors and cached answers are bound to it. */
+  /** Names what the caller may see; equal keys see equally. Cached answers are bound to it. */
   readonly key: string
+  /** As `key`, but the same while only the time goes on (who treats whom today). Cursors are bound to it. */
+  readonly lasting: string
 }
 
-export function grantReach(of: (type: string) => Expression, key: string): Reach {
-  return { of, key } as Reach
+export function grantReach(of: (type: string) => Expression, key: string, lasting = key): Reach {
+  return { of, key, lasting } as Reach
 }

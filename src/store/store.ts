@@ -159,7 +159,10 @@ export type AuditEntry = { id: string; at: number; keys: string[]; text: string 
  */
 export type AuditRecord = AuditEntry & { sequence: number | undefined; hash: Buffer | undefined }
 
-/** `lo` and `hi` limit `at`, both inclusive; newest first unless `ascending`; `after` is the last record already seen. */
+/**
+ * `lo` and `hi` limit `at`, both inclusive; newest first unless `ascending`; `after` is the last record already seen.
+ * Records of the same `at` have an order of the engine's own, always the same.
+ */
 export type AuditQuery = {
   key?: string
   lo?: number
@@ -169,9 +172,14 @@ export type AuditQuery = {
   count: number
 }
 
-/** Append only: there is no method that changes or removes. Entries of a commit come with the commit. */
+/**
+ * Append only: there is no method that changes or removes. Entries of a commit come with the commit.
+ *
+ * The order of the chain is that in which entries came, and `at` never decreases along it: an entry that comes after a
+ * later one gets the `at` of that one (what the clock said is in its text).
+ */
 export interface AuditLog {
-  /** Durable when resolved. What many append at the same time becomes durable together. */
+  /** Durable when resolved, and found from then on. What many append at the same time becomes durable together. */
   append(entries: readonly AuditEntry[]): Promise<void>
   read(id: string): Promise<AuditRecord | undefined>
   find(query: AuditQuery): Promise<AuditRecord[]>

@@ -3,7 +3,8 @@
  *
  * https://www.sqlite.org/wal.html
  *
- * One connection writes, one reads; readers see whole commits only.
+ * One connection writes, one reads; readers see whole commits only. All tenants are in the one file, each under numbers
+ * of its own (docs/decisions/0013-sqlite-tenants.md).
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -15,13 +16,16 @@ import { Questions } from './functions.js'
 import { History } from './history.js'
 import { lock } from './lock.js'
 import { Lookup } from './lookup.js'
-import { maintenance } from './maintenance.js'
+import { maintenance, ofFile } from './maintenance.js'
+import { Names } from './names.js'
+import { Numbers } from './numbers.js'
 import { Pump } from './pump.js'
+import { RowWriter } from './rows.js'
 import { migrate } from './schema.js'
 import { Search } from './search.js'
-import { secrets } from './secrets.js'
+import { secrets, site } from './secrets.js'
 import { type Tuning, tuning } from './tuning.js'
-import { Writer } from './writer.js'
+import { type Finder, Writer } from './writer.js'
 
 export type SqliteOptions = {
   clock?: () => number
@@ -50,45 +54,60 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const questions = new Questions()
     for (const { db } of open) questions.register(db)
     const dictionary = new Dictionary(writer)
-    const lookup = new Lookup(reader, dictionary)
-    const search = new Search(lookup, questions, includesMax, tuned)
-    const deciding = new Search(new Lookup(writer, dictionary), questions, includesMax, tuned)
     const fullText = new FullText(writer)
-    const writing = new Writer(
+    const numbers = new Numbers(writer)
+    const pump = new Pump(
       writer,
-      dictionary,
-      (condition, limit) => deciding.ids(condition, limit),
+      {
+        mark: () => {
+          numbers.mark()
+          dictionary.mark()
+        },
+        rollback: () => {
+          numbers.rollback()
+          dictionary.rollback()
+        },
+        reload: () => {
+          dictionary.reload()
+          numbers.reload()
+          fullText.recount()
+        },
+      },
       fullText,
-      clock,
+      tuned.wordingMax,
     )
-    const pump = new Pump(writer, writing, fullText, tuned.wordingMax)
-    const history = new History(lookup, questions, tuned)
-    const { backup, health, ...rest } = maintenance({
-      path,
-      connect: connectTo,
-      writer,
-      reader,
-      pump,
-      writing,
-      dictionary,
-    })
-    const keys = secrets(writer, reader, pump, clock)
-    const store: Store = {
-      read: async (ref, reach, version) => history.read(ref, reach, version),
-      search: async (query, reach) => search.find(query, reach),
-      history: async (query, reach) => history.find(query, reach),
-      commit: (commit) => pump.commit(commit),
-      changes: async (after, limit) => history.changes(after, limit),
-      explain: async (query, reach) => search.explain(query, reach),
-      secrets: keys,
-      audit: audit(),
-      maintenance: rest,
+    const rows = new RowWriter(writer)
+    const file = { path, connect: connectTo, reader, pump }
+    const storeOf = (tenant: string): Store => {
+      const names = new Names(dictionary, tenant)
+      const lookup = new Lookup(reader, names)
+      const search = new Search(lookup, questions, includesMax, tuned)
+      const deciding = new Search(new Lookup(writer, names), questions, includesMax, tuned)
+      const find: Finder = (condition, limit) => deciding.ids(condition, limit)
+      const writing = new Writer(writer, names, numbers, rows, find, fullText, clock)
+      const history = new History(lookup, questions, tuned)
+      return {
+        read: async (ref, reach, version) => history.read(ref, reach, version),
+        search: async (query, reach) => search.find(query, reach),
+        history: async (query, reach) => history.find(query, reach),
+        commit: (commit) => pump.commit(writing, commit),
+        changes: async (after, limit) => history.changes(after, limit),
+        explain: async (query, reach) => search.explain(query, reach),
+        secrets: secrets({ writer, reader, pump, clock, owner: names }),
+        audit: audit(),
+        maintenance: maintenance({ file, writer, writing, names, tenant }),
+      }
     }
+    // As many as the site has: a name is not asked for before it is known.
+    const tenants = new Map<string, Store>()
     return {
-      tenant: () => store,
-      secrets: keys,
-      backup,
-      health,
+      tenant: (name) => {
+        const known = tenants.get(name) ?? storeOf(name)
+        tenants.set(name, known)
+        return known
+      },
+      secrets: secrets({ writer, reader, pump, clock, owner: site }),
+      ...ofFile(file),
       close: async () => {
         await pump.close()
         for (const each of open.reverse()) each.close()

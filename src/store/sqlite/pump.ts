@@ -19,6 +19,16 @@ type Waiting = {
   reject: (error: unknown) => void
 }
 
+/** What is remembered of the file. */
+export type Kept = {
+  /** What was done since the last mark stays. */
+  mark(): void
+  /** What was done since the last mark was rolled back. */
+  rollback(): void
+  /** A whole group was lost: all is read again. */
+  reload(): void
+}
+
 /** How long a large commit works before it lets others have their turn. */
 const sliceMs = 12
 /** A group that has worked so long is made durable before more is taken in. */
@@ -57,7 +67,8 @@ export class Pump {
 
   constructor(
     private readonly db: Connection,
-    private readonly writer: Writer,
+    /** What must be rolled back, or read again, together with the file. */
+    private readonly kept: Kept,
     private readonly fullText: FullText,
     private readonly wordingMax: number,
   ) {
@@ -65,8 +76,7 @@ export class Pump {
   }
 
   /** A large commit is prepared in portions, between which others commit; itself it is one. */
-  async commit(commit: Commit): Promise<Committed[]> {
-    const { writer } = this
+  async commit(writer: Writer, commit: Commit): Promise<Committed[]> {
     const { changes } = commit
     if (changes.length <= portion)
       return this.run(() =>
@@ -136,7 +146,7 @@ export class Pump {
     const settled: (() => void)[] = []
     const taken: Waiting[] = []
     try {
-      if (this.stale) this.writer.reload()
+      if (this.stale) this.kept.reload()
       this.stale = false
       this.db.run(statements.begin)
       const start = performance.now()
@@ -157,12 +167,12 @@ export class Pump {
           }
           const { value } = step
           this.db.run(statements.release)
-          this.writer.mark()
+          this.kept.mark()
           settled.push(() => resolve(value as never))
         } catch (error) {
           this.db.run(statements.undo)
           this.db.run(statements.release)
-          this.writer.rollback()
+          this.kept.rollback()
           settled.push(() => reject(error))
         }
         if (performance.now() - start > groupMs) break

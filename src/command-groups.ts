@@ -1,0 +1,14 @@
+/**
+ * All commands that work on a site.
+ *
+ * https://clig.dev/#subcommands
+ */
+import type { Action, CommandGroup } from './command.js'
+import { tenantCommands } from './tenant-command.js'
+
+export const commandGroups: readonly CommandGroup[] = [tenantCommands]
+
+export const actions: Readonly<Record<string, Action>> = Object.assign(
+  {},
+  ...commandGroups.map((group) => group.actions),
+)
