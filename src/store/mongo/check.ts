@@ -7,27 +7,29 @@
 import type { Db } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
 import type { Stored } from '../store.js'
-import type { TenantTypes } from './collections.js'
 import type { CurrentDocument } from './document.js'
 import { searchableOf } from './maintenance.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
 import { historyOf, type Reader } from './reader.js'
+import type { Root } from './root.js'
+import { mixed } from './tokens.js'
 
-const compared = ['k', 'x', 'd', 'c', 'g', 's', 'date1', 'pat1'] as const
+const compared = ['k', 'x', 'q', 'd', 'n', 'pt', 'c', 'g', 's', 'date1'] as const
 
 export async function check(
   db: Db,
   reader: Reader,
-  types: TenantTypes,
+  root: Root,
   entries: (stored: Stored) => IndexEntry[],
 ): Promise<string[]> {
   const counts = new Map<string, number>()
   const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
-  for (const type of await types.all()) {
+  for (const type of await root.allTypes()) {
     for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
       const { del, body } = document
       if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
       const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, document, entries)
+      if (document.vis !== mixed && document.vis !== rebuilt.vis) add(`${type}: vis differs from a rebuild`)
       for (const name of compared)
         if (canonical(document[name]) !== canonical(rebuilt[name])) add(`${type}: ${name} differs from a rebuild`)
     }
