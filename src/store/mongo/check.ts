@@ -6,7 +6,8 @@
  */
 import type { Db } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import type { Stored } from '../store.js'
+import { Verifier } from '../audit-chain.js'
+import type { AuditLog, Stored } from '../store.js'
 import type { CurrentDocument } from './document.js'
 import { searchableOf } from './maintenance.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
@@ -20,6 +21,7 @@ export async function check(
   db: Db,
   reader: Reader,
   root: Root,
+  audit: AuditLog,
   entries: (stored: Stored) => IndexEntry[],
 ): Promise<string[]> {
   const counts = new Map<string, number>()
@@ -58,6 +60,7 @@ export async function check(
     if (seq - n !== last) add('the sequence has a gap')
     last = seq
   }
+  for (const finding of await broken(audit)) add(`the audit log: a record ${finding}`)
   return [...counts].map(([sentence, times]) => (times === 1 ? sentence : `${sentence} (${times} times)`))
 }
 
@@ -70,4 +73,16 @@ function canonical(value: unknown): string {
       .map(([key, each]) => [key, canonical(each)])
       .sort(),
   )
+}
+
+const pageSize = 1000
+
+/** What is wrong along the chain of the audit log. */
+async function broken(audit: AuditLog): Promise<string[]> {
+  const verifier = new Verifier()
+  for (;;) {
+    const page = await audit.chain(verifier.head.sequence, pageSize)
+    for (const record of page) verifier.add(record)
+    if (page.length < pageSize) return verifier.end().map(({ what }) => what)
+  }
 }

@@ -45,7 +45,7 @@ const fixed: Record<string, IndexDescription[]> = {
     { name: 'sequence', key: { t: 1, seq: 1 }, partialFilterExpression: { seq: { $gt: 0 } } },
     { name: 'uncounted', key: { seq: 1, t: 1, w: 1 }, partialFilterExpression: { seq: 0 } },
     { name: 'chain', key: { t: 1, sq: 1 }, partialFilterExpression: { sq: { $gt: 0 } } },
-    { name: 'unchained', key: { sq: 1, t: 1, at: 1, w: 1 }, partialFilterExpression: { sq: 0 } },
+    { name: 'unchained', key: { sq: 1, t: 1, w: 1 }, partialFilterExpression: { sq: 0 } },
     { name: 'accesses', key: { t: 1, at: 1, id: 1 }, partialFilterExpression: { sq: { $gte: 0 } } },
     { name: 'accesses by key', key: { t: 1, keys: 1, at: 1, id: 1 }, partialFilterExpression: { sq: { $gte: 0 } } },
     { name: 'leases', key: { until: 1 }, partialFilterExpression: { lane: { $gte: 0 } } },

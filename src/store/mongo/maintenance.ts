@@ -5,7 +5,7 @@
  */
 import type { Db, MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import type { Maintenance, Stored } from '../store.js'
+import type { AuditLog, Maintenance, Stored } from '../store.js'
 import { check } from './check.js'
 import { type CurrentDocument, searchable } from './document.js'
 import { translating } from './failures.js'
@@ -15,9 +15,9 @@ import { storedOf } from './stored.js'
 import { linksOf } from './tokens.js'
 import { transaction } from './transaction.js'
 
-type Parts = { client: MongoClient; db: Db; reader: Reader; root: Root; timeLimitMs: number }
+type Parts = { client: MongoClient; db: Db; reader: Reader; root: Root; audit: AuditLog; timeLimitMs: number }
 
-export function maintenance({ client, db, reader, root, timeLimitMs }: Parts): Maintenance {
+export function maintenance({ client, db, reader, root, audit, timeLimitMs }: Parts): Maintenance {
   return {
     reindex: (type, after, limit, entries) =>
       translating(() =>
@@ -51,7 +51,7 @@ export function maintenance({ client, db, reader, root, timeLimitMs }: Parts): M
           },
         }),
       ),
-    check: (entries) => translating(() => check(db, reader, root, entries)),
+    check: (entries) => translating(() => check(db, reader, root, audit, entries)),
     count: () =>
       translating(async () => {
         const known = await root.allTypes()

@@ -60,7 +60,7 @@ export function tenant(name: string, shared: Shared): Tenant {
     explain: (query, reach) => translating(() => explain(search, reader, query, reach)),
     secrets: secrets(db, name, clock),
     audit,
-    maintenance: maintenance({ client, db, reader, root, timeLimitMs }),
+    maintenance: maintenance({ client, db, reader, root, audit, timeLimitMs }),
   }
   return {
     store,
