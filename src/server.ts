@@ -20,6 +20,7 @@ import { instant, unauthenticated } from './fhir/index.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
+import { opened, watch } from './opening.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -63,11 +64,18 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   })
   const { port } = server.address() as AddressInfo
   try {
-    const site = await openSite(config, { ...wiring, log, port })
+    const site = await opened(
+      () => openSite(config, { ...wiring, log, port }),
+      log,
+      (answer) => {
+        handle = answer
+      },
+    )
     handle = await handleOf(config, site, log, load)
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
     const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
@@ -75,6 +83,7 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
+        unwatch()
         await door?.close()
         await site.close()
         log.flush()

@@ -91,9 +91,17 @@ export class StoreLimit extends Error {
 /** The database did not answer in time or not at all: nothing is known to be wrong with what was asked; try again. */
 export class StoreUnavailable extends Error {}
 
-/** The store cannot be opened or copied, with a sentence for who operates the server. */
+/**
+ * The store cannot be opened or copied, with a sentence for who operates the server. `passing`: it can be mended where
+ * the store is, and another try may then succeed.
+ */
 export class StoreUnusable extends Error {
   override name = 'StoreUnusable'
+  readonly passing: boolean
+  constructor(message: string, { passing = false, ...options }: ErrorOptions & { passing?: boolean } = {}) {
+    super(message, options)
+    this.passing = passing
+  }
 }
 
 export type Match = { stored: Stored; mode: 'match' | 'include' }

@@ -93,7 +93,7 @@ export class Collections {
       if (codeOf(error) === 85 || codeOf(error) === 86)
         throw new StoreUnusable(
           `The collection ${name} has an index of the same name or keys as one of ours, but not the same; drop it and start again`,
-          { cause: error },
+          { cause: error, passing: true },
         )
       throw error
     }

@@ -41,9 +41,9 @@ export function searchable(type: string, entries: readonly IndexEntry[], referen
   const places: Document[] = []
   const keys: Bounds = new Map()
   for (const entry of entries) {
-    tokens.q.add(named(entry.param))
     tokens.add(entry)
-    keep(keys, entry)
+    // What it is sorted by says that it is there.
+    if (!keep(keys, entry)) tokens.q.add(named(entry.param))
     if (entry.kind === 'composite') composites.push(compositeOf(entry, tokens))
     if (entry.kind === 'position') places.push({ p: named(entry.param), ...pointOf(entry) })
   }
@@ -96,16 +96,18 @@ export const keyName = (param: string): string => named(param).replaceAll('.', '
 
 type Bounds = Map<string, { a: string | number; z: string | number }>
 
-function keep(keys: Bounds, entry: IndexEntry): void {
+/** Whether the resource is sorted by the entry. */
+function keep(keys: Bounds, entry: IndexEntry): boolean {
   const a = sortKeyOf(entry, false)
   const z = sortKeyOf(entry, true)
-  if (a === undefined || z === undefined) return
+  if (a === undefined || z === undefined) return false
   const name = keyName(entry.param)
   const known = keys.get(name)
   keys.set(name, {
     a: known && compareKeys(known.a, a) <= 0 ? known.a : a,
     z: known && compareKeys(known.z, z) >= 0 ? known.z : z,
   })
+  return true
 }
 
 /** A parameter may be called __proto__, which this defines like any other. */

@@ -7,8 +7,8 @@
  */
 import { type Database, StoreUnusable } from '../store.js'
 import { Collections } from './collections.js'
-import { connect } from './connect.js'
-import { sentenceOf } from './failures.js'
+import { connect, unusable } from './connect.js'
+import { sentenceOf, timely } from './failures.js'
 import { Keeper } from './keeper.js'
 import { secrets, site } from './secrets.js'
 import { type Tenant, tenant } from './tenant.js'
@@ -52,7 +52,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
 
     return {
       tenant: (name) => opened(name).store,
-      secrets: secrets(db, site, clock),
+      secrets: timely(secrets(db, site, clock), timeLimitMs),
       backup: async () => {
         throw new StoreUnusable(
           'A MongoDB database is backed up by its own tools: mongodump --oplog, or snapshots of its volumes; docs/operating.md says how',
@@ -60,9 +60,11 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
       },
       health: async () => {
         try {
-          const { isWritablePrimary, readOnly } = await db.command({ hello: 1 }, { timeoutMS: 3000 })
-          if (isWritablePrimary && !readOnly) return undefined
-          return 'the database has no primary at the moment'
+          // Only a write tells a full disk, a lost majority and a missing right.
+          await db
+            .collection<{ _id: string }>('about')
+            .updateOne({ _id: 'health' }, { $set: { at: new Date() } }, { upsert: true, timeoutMS: healthTimeoutMs })
+          return undefined
         } catch (error) {
           return sentenceOf(error)
         }
@@ -75,8 +77,10 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     }
   } catch (error) {
     await client.close().catch(() => undefined)
-    throw error
+    throw unusable(error)
   }
 }
+
+const healthTimeoutMs = 3_000
 
 const isTenant = /^[A-Za-z0-9.-]{1,64}$/

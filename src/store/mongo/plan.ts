@@ -22,6 +22,7 @@ import {
   type UriTest,
 } from '../../search/index.js'
 import { StoreLimit } from '../store.js'
+import { keyName } from './document.js'
 import { after, asExpression, type Filter, some, startingWith } from './filter.js'
 import { bounds, momentBounds } from './intervals.js'
 import { withinReach } from './positions.js'
@@ -38,6 +39,7 @@ import {
   ofPatient,
   referenceOf,
   series,
+  systemText,
   targetOf,
   token,
 } from './tokens.js'
@@ -123,7 +125,7 @@ export class Plan {
           filter: { _id: { $in: [...new Set(where.ids)].map((id) => this.reader.key(id)) } },
         }
       case 'missing':
-        return tested({ q: { $ne: named(where.param) } })
+        return tested({ q: { $ne: named(where.param) }, [`s.${keyName(where.param)}`]: { $exists: false } })
       case 'interval':
         return where.param === '_lastUpdated' ? tested(momentBounds(where)) : indexed(leaf(where))
       case 'token':
@@ -141,7 +143,7 @@ export class Plan {
       case 'text':
         return indexed(
           joined([
-            { q: named(where.param) },
+            ...(where.words.length ? [] : [{ q: named(where.param) }]),
             ...where.words.map(
               (word): Filter =>
                 word.endsWith('*')
@@ -238,7 +240,11 @@ function leaf(test: Leaf): Filter {
   switch (test.op) {
     case 'token': {
       const { param, system, code } = test
-      if (code === undefined) return { [isListedBySystem(param) ? 'x' : 'q']: token.system(param, system ?? '') }
+      if (code === undefined && isListedBySystem(param)) return { x: token.system(param, system ?? '') }
+      if (code === undefined) {
+        const ofSystem = startingWith(token.coded(param, system ?? '', ''))
+        return { $or: [{ q: token.system(param, system ?? '') }, { q: ofSystem }] }
+      }
       if (isIdentifying(param))
         return system === undefined ? { x: token.code(param, code) } : { k: token.coded(param, system, code) }
       return {
@@ -282,7 +288,7 @@ function seriesOf({ param, unit }: QuantityTest): { p: string; s?: string } {
     case 'canonical':
       return { p: series.canonical(param, unit.code) }
     case 'coded':
-      return { p: series.text(param, unit.code), s: unit.system }
+      return { p: series.text(param, unit.code), s: systemText(unit.system) }
     case 'text':
       return { p: series.text(param, unit.text) }
   }

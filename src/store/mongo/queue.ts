@@ -7,7 +7,7 @@
  * is tried alone. What must not happen beside anything else goes alone.
  */
 import type { Db, MongoClient } from 'mongodb'
-import { type Commit, CommitRefused, type Committed } from '../store.js'
+import { type Commit, CommitRefused, type Committed, StoreUnavailable } from '../store.js'
 import { type Decided, type Prepared, prepare, type Writer } from './commit.js'
 import { isDuplicate } from './failures.js'
 import type { Lanes } from './lanes.js'
@@ -20,6 +20,8 @@ type Waiting = {
   alone: boolean
   names: Set<string>
   refs: Set<string>
+  /** When it must have been answered, its turn or not. */
+  deadline: number
   done: (decided: Decided) => void
   failed: (error: unknown) => void
 }
@@ -48,7 +50,7 @@ export class Queue {
     if (this.closed) throw new Error('the store is closed')
     const prepared = prepare(commit)
     const decided = await new Promise<Decided>((done, failed) => {
-      this.waiting.push({ prepared, ...independence(commit), done, failed })
+      this.waiting.push({ prepared, ...independence(commit), deadline: Date.now() + this.timeLimitMs, done, failed })
       this.running ??= this.run()
     })
     if (decided instanceof CommitRefused) throw decided
@@ -97,6 +99,12 @@ export class Queue {
   }
 
   private async together(group: readonly Waiting[]): Promise<void> {
+    const late = group.filter(({ deadline }) => Date.now() >= deadline)
+    for (const each of late) each.failed(new StoreUnavailable('The store is not available: others waited before this'))
+    if (late.length) {
+      const left = group.filter((each) => !late.includes(each))
+      return left.length ? this.together(left) : undefined
+    }
     try {
       const decided = await this.transact(group)
       for (const [i, each] of group.entries()) each.done(decided[i]!)
@@ -116,7 +124,7 @@ export class Queue {
     await this.lanes.use()
     await this.places.resume(this.db, this.lanes.tenant)
     const decided = await transaction(this.client, {
-      timeLimitMs: this.timeLimitMs,
+      timeLimitMs: Math.max(1, Math.min(...group.map(({ deadline }) => deadline)) - Date.now()),
       session: this.lanes.committing,
       work: async (session) => {
         try {

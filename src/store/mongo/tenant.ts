@@ -8,7 +8,7 @@ import { Audit } from './audit.js'
 import type { Collections } from './collections.js'
 import { Writer } from './commit.js'
 import { explain } from './explain.js'
-import { translating } from './failures.js'
+import { inTime, timely } from './failures.js'
 import { History } from './history.js'
 import type { Kept } from './keeper.js'
 import { Lanes } from './lanes.js'
@@ -51,15 +51,16 @@ export function tenant(name: string, shared: Shared): Tenant {
     sequence.soon()
     audit.soon()
   })
+  const answering = <T>(work: () => Promise<T>) => inTime(timeLimitMs, work)
   const store: Store = {
-    read: (ref, reach, version) => translating(() => history.read(reader, ref, reach, version)),
-    search: (query, reach) => translating(() => search.find(reader, query, reach)),
-    history: (query, reach) => translating(() => history.find(reader, query, reach)),
-    commit: (commit) => translating(() => queue.commit(commit)),
-    changes: (after, limit) => translating(() => sequence.changes(after, limit)),
-    explain: (query, reach) => translating(() => explain(search, reader, query, reach)),
-    secrets: secrets(db, name, clock),
-    audit,
+    read: (ref, reach, version) => answering(() => history.read(reader, ref, reach, version)),
+    search: (query, reach) => answering(() => search.find(reader, query, reach)),
+    history: (query, reach) => answering(() => history.find(reader, query, reach)),
+    commit: (commit) => answering(() => queue.commit(commit)),
+    changes: (after, limit) => answering(() => sequence.changes(after, limit)),
+    explain: (query, reach) => answering(() => explain(search, reader, query, reach)),
+    secrets: timely(secrets(db, name, clock), timeLimitMs),
+    audit: timely(audit, timeLimitMs),
     maintenance: maintenance({ client, db, reader, root, audit, timeLimitMs }),
   }
   return {

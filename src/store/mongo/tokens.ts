@@ -17,22 +17,34 @@ const escaped = (text: string): string =>
 /** Beginnings that most systems share. What is escaped has two digits of hexadecimal here. */
 const beginnings: readonly (readonly [short: string, long: string])[] = [
   ['%t', 'http://terminology.hl7.org/CodeSystem/'],
-  ['%f', 'http://hl7.org/fhir/'],
+  ['%s', 'http://snomed.info/sct'],
+  ['%u', 'http://unitsofmeasure.org'],
+  ['%l', 'http://loinc.org'],
+  ['%h', 'http://hl7.org/fhir/'],
 ]
 
-function systemText(system: string): string {
+export function systemText(system: string): string {
   for (const [short, long] of beginnings) if (system.startsWith(long)) return short + escaped(system.slice(long.length))
   return escaped(system)
 }
 
-const names = new Map<string, string>()
+/** Those that have a token for each word. */
+const words = [
+  ['_text', '%v'],
+  ['_content', '%w'],
+] as const
+
+const names = new Map<string, string>(words)
 const namesMax = 5000
 
 /** A parameter as tokens begin with it; alone it says that the parameter has a value. */
 export function named(param: string): string {
   let name = names.get(param)
   if (name === undefined) {
-    if (names.size >= namesMax) names.clear()
+    if (names.size >= namesMax) {
+      names.clear()
+      for (const [each, short] of words) names.set(each, short)
+    }
     name = escaped(param)
     names.set(param, name)
   }
@@ -136,8 +148,9 @@ export class Tokens {
       case 'token': {
         const { param, system = '', code } = entry
         if (param === custodianParam && code !== undefined) this.custodians.add(code)
+        // Elsewhere the system is the beginning of the token with the code.
         if (isListedBySystem(param)) x.add(token.system(param, system))
-        else q.add(token.system(param, system))
+        else if (code === undefined) q.add(token.system(param, system))
         if (code === undefined) break
         if (isIdentifying(param)) {
           k.add(token.coded(param, system, code))
@@ -172,7 +185,7 @@ export class Tokens {
         const { param, system, code, unit, canonical } = entry
         this.interval(series.any(param), entry)
         if (canonical) this.interval(series.canonical(param, canonical.code), canonical)
-        if (code !== undefined) this.interval(series.text(param, code), entry, system)
+        if (code !== undefined) this.interval(series.text(param, code), entry, system && systemText(system))
         if (unit !== undefined && unit !== code) this.interval(series.text(param, unit), entry)
         break
       }
