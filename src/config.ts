@@ -208,6 +208,11 @@ export const settings = {
       return value === 'on'
     },
   },
+  auditAnchors: text(
+    'AUDIT_ANCHORS',
+    '',
+    'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
+  ),
   corsOrigins: {
     variable: 'CORS_ORIGINS',
     type: 'origins, or `*`',

@@ -12,6 +12,7 @@ import express from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
+import { keepAnchors } from './audit-anchors.js'
 import { doorOf } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
@@ -72,6 +73,7 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
       },
     )
     handle = await handleOf(config, site, log, load)
+    const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
     const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
@@ -85,6 +87,7 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
         load.close()
         unwatch()
         await door?.close()
+        await anchors.close()
         await site.close()
         log.flush()
       },
