@@ -72,7 +72,7 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
         handle = answer
       },
     )
-    handle = await handleOf(config, site, log, load)
+    handle = await handleOf(config, site, log, load, wiring)
     const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
@@ -100,21 +100,21 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
 }
 
 /** What the endpoints of all tenants have in common. */
-type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
+type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics } & Pick<Wiring, 'identify'>
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
 export function fhirOf(
   config: Config,
   world: World,
   log: Logger,
-  { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
+  { metrics, admit, isOverloaded, identify }: Shared = { admit: admitAll, isOverloaded: () => false },
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
   const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
-      identify: config.auth === 'off' ? () => anyone : refuseAll,
+      identify: identify ? (request) => identify(request, world) : config.auth === 'off' ? () => anyone : refuseAll,
       context: (caller, _request, origin) =>
         caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
       origin: config.audit
@@ -170,14 +170,20 @@ export class Endpoints {
   }
 }
 
-async function handleOf(config: Config, site: Site, log: Logger, { isOver }: Overload): Promise<Handle> {
+async function handleOf(
+  config: Config,
+  site: Site,
+  log: Logger,
+  { isOver }: Overload,
+  { identify }: Wiring,
+): Promise<Handle> {
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
   const basePath = basePathOf(world)
   const metrics = requestMetrics()
   const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
-  const shared = { metrics, admit, isOverloaded: isOver }
+  const shared = { metrics, admit, isOverloaded: isOver, ...(identify && { identify }) }
   const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, shared))
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
