@@ -84,6 +84,7 @@ export class Authorizing {
       locales: localesOf(params),
       ...(hint !== '' && { loginHint: hint.slice(0, 200) }),
       mfa,
+      redirectUri: textOf(params['redirect_uri']),
       ...(after !== undefined && { signedInAfter: after }),
       finish: async (signIn) => {
         if (mfa && !signIn.methods.includes('mfa'))
@@ -240,9 +241,10 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'success',
       subject: account.subject,
-      user: `${account.user.type}/${account.user.id}`,
+      user: account.user,
+      role: account.role,
       client: client.id,
-      detail: granted.join(' '),
+      ...(launchContext.patient !== undefined && { patient: launchContext.patient }),
     })
     const { subject, at, methods } = progress.signIn
     await provider.interactionFinished(
@@ -272,7 +274,7 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'failure',
       client,
-      detail: `${error}: ${description}`,
+      why: error,
     })
     await provider.interactionFinished(
       request,
