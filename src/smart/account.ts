@@ -32,15 +32,8 @@ export type SignIn = {
   subject: string
   at: number
   methods: readonly string[]
-  /** The session of the pages, so that `online_access` ends with it. */
+  /** Id of the session of the browser: what is granted for as long as the person is signed in ends with it. */
   session?: string
-}
-
-export interface Sessions {
-  /** Whether the person is still there: not signed out, not idle or signed in for too long. */
-  isAlive(session: string): Promise<boolean>
-  /** Who is signed in at the browser that asks. */
-  of(request: IncomingMessage): Promise<SignIn | undefined>
 }
 
 /** An app waits for a person to sign in: one request of the browser at the pages of this interaction. */
@@ -55,6 +48,8 @@ export type LoginRequest = {
   uid: string
   /** The app that asks, in its own words: escape them. */
   client: { id: string; name: string }
+  /** Where the browser goes in the end: the pages have to allow their forms to lead there. */
+  redirectUri?: string
   /** ui_locales of the app, best first. */
   locales: readonly string[]
   loginHint?: string
