@@ -1,5 +1,5 @@
 export * from './account.js'
-export { AuthorizationServer, type People } from './authorization-server.js'
+export { AuthorizationServer, type People as SignInPages } from './authorization-server.js'
 export { Clients, type RegisteredClient, type Registration, RegistrationRefused } from './clients.js'
 export { type Granted, Grants } from './grants.js'
 export { type CallerSpec, MintRefused, mintToken } from './mint.js'
