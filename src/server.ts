@@ -82,7 +82,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
       },
     )
     const work = operated(config, site, log, wiring.identities)
-    handle = await handleOf(work, log, load)
+    handle = await handleOf(work, log, load, wiring.identify)
     const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
@@ -192,7 +192,7 @@ export class Endpoints {
 
 type Work = ReturnType<typeof operated>
 
-async function handleOf(work: Work, log: Logger, load: Overload): Promise<Handle> {
+async function handleOf(work: Work, log: Logger, load: Overload, identify: Wiring['identify']): Promise<Handle> {
   const { config, site } = work
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
@@ -204,7 +204,11 @@ async function handleOf(work: Work, log: Logger, load: Overload): Promise<Handle
   const authorizations = config.auth === 'off' ? undefined : work.authorizations
   const endpoints = new Endpoints(site, async (each) => {
     const authorization = await authorizations?.of(each)
-    return fhirOf(config, each, log, shared, authorization && knownBy(authorization))
+    const known = authorization && knownBy(authorization)
+    return fhirOf(config, each, log, shared, {
+      ...known,
+      ...(identify && { identify: (request) => identify(request, each) }),
+    })
   })
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
