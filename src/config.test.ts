@@ -83,12 +83,31 @@ describe('settings', () => {
     expect(message({ NODE_ENV: 'production' })).toMatch(/AUTH=off .*refused while NODE_ENV=production/)
   })
 
+  test.each([
+    ['MAIL', 'console', /MAIL=console .*refused while NODE_ENV=production/],
+    ['SMS', 'console', /SMS=console .*refused while NODE_ENV=production/],
+    ['MAIL', 'https://hook.example', /DELIVERY_KEY must be set/],
+  ])('%s=%s is refused in production', (name, value, expected) => {
+    const environment = { NODE_ENV: 'production', AUTH: 'on', BASE_URL: 'https://hospital.example/fhir' }
+    expect(message({ ...environment, MAIL: 'off', SMS: 'off', [name]: value })).toMatch(expected)
+  })
+
+  test.each([
+    ['MAIL', 'http://hook.example'],
+    ['MAIL', 'smtp://'],
+    ['SMS', 'smtp://mail.example'],
+    ['PEPPER', 'short'],
+    ['DELIVERY_KEY', 'short'],
+  ])('%s=%s is refused', (name, value) => expect(message({ [name]: value })).toMatch(/must (be|have)/))
+
   test('http: to this machine is refused in production', () => {
     const environment = {
       NODE_ENV: 'production',
       AUTH: 'on',
       BASE_URL: 'https://h.example/fhir',
       OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8',
+      MAIL: 'off',
+      SMS: 'off',
     }
     expect(message(environment)).toBe('accepted')
     expect(message({ ...environment, OUTBOUND_ALLOW: 'http://localhost' })).toMatch(/refused while NODE_ENV/)
@@ -97,7 +116,7 @@ describe('settings', () => {
   test.each([[{}], [{ BASE_URL: 'http://hospital.example/fhir' }]])(
     'production needs the https: address it has: %j',
     (more) => {
-      expect(message({ NODE_ENV: 'production', AUTH: 'on', ...more })).toMatch(
+      expect(message({ NODE_ENV: 'production', AUTH: 'on', MAIL: 'off', SMS: 'off', ...more })).toMatch(
         /BASE_URL must be set to the https: address/,
       )
     },

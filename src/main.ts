@@ -92,7 +92,12 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
   const { startServer } = await import('./server.js')
   const server = await startServer(config)
   console.log(`hospitallink ${version} answers at ${server.baseUrl}`)
-  if (hints) console.log(hintsFor(server.baseUrl))
+  const link = await server.firstAdministrator()
+  if (link !== undefined)
+    console.log(
+      `\nNobody can sign in yet. This link makes the first administrator; it is good once, for 72 hours:\n\n  ${link}\n`,
+    )
+  else if (hints) console.log(hintsFor(server.baseUrl))
   let stopping = false
   const stop = (signal: string) => {
     // The second signal of an impatient person ends it at once.

@@ -18,6 +18,7 @@ import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
 import { FhirError, instant, unauthenticated } from './fhir/index.js'
+import { identities } from './identities.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
@@ -50,6 +51,8 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** A link that makes the first administrator; undefined where there is one, or nobody has to sign in. */
+  firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
@@ -75,7 +78,8 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
         handle = answer
       },
     )
-    handle = await handleOf(config, site, log, { load, identities: wiring.identities })
+    const own = identities({ config, site, log })
+    handle = await handleOf(config, site, log, { load, identities: wiring.identities ?? own })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
     const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
@@ -84,6 +88,11 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      firstAdministrator: async () => {
+        if (config.auth === 'off') return undefined
+        const world = (await site.world(defaultTenant))!
+        return (await own(world, issuerOf(world))).own.firstAdministrator()
+      },
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()

@@ -100,7 +100,7 @@ export const en = {
   sessionSince: 'Signed in on {date}, last used {last}',
   sessionEnd: 'End this session',
   signOutAll: 'Sign out everywhere',
-  signOutAllWhy: 'Ends all your sessions on all devices, and the access of apps while you are signed in.',
+  signOutAllWhy: 'Ends all your sessions on all devices, and takes back the access of all apps.',
   signedOut: 'You are signed out.',
   signInAnew: 'Sign in again',
 

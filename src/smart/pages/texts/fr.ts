@@ -98,7 +98,7 @@ export const fr: Texts = {
   sessionSince: 'Connecté le {date}, dernière utilisation {last}',
   sessionEnd: 'Terminer cette session',
   signOutAll: 'Se déconnecter partout',
-  signOutAllWhy: 'Termine toutes vos sessions sur tous les appareils, et l’accès des applications lié à ces sessions.',
+  signOutAllWhy: 'Termine toutes vos sessions sur tous les appareils et retire l’accès de toutes les applications.',
   signedOut: 'Vous êtes déconnecté.',
   signInAnew: 'Se reconnecter',
 

@@ -96,7 +96,7 @@ export const pt: Texts = {
   sessionSince: 'Aberta em {date}, usada pela última vez em {last}',
   sessionEnd: 'Terminar esta sessão',
   signOutAll: 'Sair em todo o lado',
-  signOutAllWhy: 'Termina todas as suas sessões em todos os aparelhos, e o acesso das aplicações ligado a elas.',
+  signOutAllWhy: 'Termina todas as suas sessões em todos os aparelhos e retira o acesso de todas as aplicações.',
   signedOut: 'Saiu da sua conta.',
   signInAnew: 'Entrar de novo',
 

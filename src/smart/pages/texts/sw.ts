@@ -96,7 +96,7 @@ export const sw: Texts = {
   sessionSince: 'Uliingia tarehe {date}, ilitumika mwisho {last}',
   sessionEnd: 'Maliza kipindi hiki',
   signOutAll: 'Toka kila mahali',
-  signOutAllWhy: 'Humaliza vipindi vyako vyote kwenye vifaa vyote, na ruhusa za programu zinazotegemea vipindi hivyo.',
+  signOutAllWhy: 'Humaliza vipindi vyako vyote kwenye vifaa vyote, na huondoa ruhusa za programu zote.',
   signedOut: 'Umetoka.',
   signInAnew: 'Ingia tena',
 
