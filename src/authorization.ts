@@ -21,14 +21,14 @@ import { defaultTenant, type Site, type World } from './site.js'
 import {
   type Accounts,
   AuthorizationServer,
-  type People,
+  type SignInPages,
   type SmartContext,
   type SmartEvent,
   type Standing,
 } from './smart/index.js'
 
 /** Who has an account, and the pages where they sign in. */
-export type Identities = { accounts: Accounts; people(authorization: AuthorizationServer): People }
+export type Identities = { accounts: Accounts; people(authorization: AuthorizationServer): SignInPages }
 
 /** Opens the identities of a tenant; undefined where nobody has an account. */
 export type OpenIdentities = (world: World, issuer: string) => Promise<Identities>

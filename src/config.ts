@@ -137,18 +137,6 @@ function masterKey(value: string): Uint8Array | undefined {
   return key
 }
 
-function delivery(value: string, url: RegExp): string {
-  if (value !== 'console' && value !== 'off' && !(url.test(value) && URL.canParse(value)))
-    throw new ConfigError('must be console, off, or the URL of who delivers')
-  return value
-}
-
-function peppers(value: string): readonly string[] {
-  const all = value.split(',').filter((each) => each !== '')
-  if (all.some((each) => each.length < 32)) throw new ConfigError('must have at least 32 characters')
-  return all
-}
-
 /** `name=value` by name, separated by commas. */
 const pairs = (value: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
@@ -204,6 +192,35 @@ function proxies(value: string): BlockList | undefined {
   }
 }
 
+const secretText = (variable: string, sentence: string): Setting<string> => ({
+  ...text(variable, '', sentence),
+  secret: true,
+})
+
+/** How messages of one kind go out. */
+function delivery(
+  variable: string,
+  isAllowed: (value: string) => boolean,
+  types: string,
+  sentence: string,
+): Setting<string> {
+  return {
+    variable,
+    type: types,
+    default: 'console',
+    sentence,
+    read: (value) => {
+      if (value !== 'console' && value !== 'none' && !(URL.canParse(value) && isAllowed(value)))
+        throw new ConfigError(`must be ${types}`)
+      return value
+    },
+    show: (value) => value.replace(/\/\/[^/?]*@/, '//(hidden)@'),
+    developmentOnly: (value) => value === 'console',
+  }
+}
+
+const isWebhook = (value: string): boolean => /^https?:\/\//.test(value)
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -241,6 +258,11 @@ export const settings = {
       return value === 'on'
     },
   },
+  auditAnchors: text(
+    'AUDIT_ANCHORS',
+    '',
+    'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
+  ),
   masterKey: {
     variable: 'MASTER_KEY',
     type: '32 bytes in base64 or hex',
@@ -305,6 +327,37 @@ export const settings = {
     read: allowList,
     developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
+  mail: delivery(
+    'MAIL',
+    (value) => isWebhook(value) || /^smtps?:\/\//.test(value),
+    '`console`, `none`, `smtp://…`, `smtps://…`, `https://…`',
+    'How codes and invitations go out by e-mail: printed for trying out, an SMTP server, or a signed webhook.',
+  ),
+  mailFrom: text('MAIL_FROM', 'hospitallink@localhost', 'Sender of e-mail.'),
+  sms: delivery(
+    'SMS',
+    isWebhook,
+    '`console`, `none`, `https://…`',
+    'How codes and invitations go out by SMS: printed for trying out, or a signed webhook.',
+  ),
+  webhookKey: secretText('WEBHOOK_KEY', 'Key of the HMAC that signs messages to webhooks.'),
+  peppers: {
+    variable: 'PEPPER',
+    type: 'secrets, separated by commas',
+    default: '',
+    sentence:
+      'Kept outside the store and needed to check passwords and codes; a new one stands first, those before stay until everybody has signed in.',
+    read: (value: string): readonly string[] => value.split(',').flatMap((each) => each.trim() || []),
+    secret: true as const,
+  },
+  breachedPasswords: text(
+    'BREACHED_PASSWORDS',
+    '',
+    'File of passwords that are refused, as Pwned Passwords publishes it; the commonest are refused without it.',
+  ),
+  sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'How long staff who do nothing stay signed in.'),
+  sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
+  sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'How long anybody stays signed in.'),
   zone: {
     variable: 'ZONE',
     type: 'IANA time zone',
@@ -312,53 +365,6 @@ export const settings = {
     sentence: "The hospital's time zone: of dates and times that name none.",
     read: zone,
   },
-  mail: {
-    variable: 'MAIL',
-    type: '`console`, `off`, `smtp://…`, `smtps://…`, `https://…`',
-    default: 'console',
-    sentence:
-      'How codes and invitations go out by e-mail: a mail server, or a webhook. `console` prints them, for trying out.',
-    read: (value) => delivery(value, /^(smtps?|https):\/\/[^/]/),
-    show: (text: string) => text.replace(/\/\/[^/?]*@/, '//(hidden)@'),
-    developmentOnly: (value) => value === 'console',
-  },
-  mailFrom: text('MAIL_FROM', '', 'The sender of e-mail, such as `Hospital <no-reply@hospital.example>`.'),
-  sms: {
-    variable: 'SMS',
-    type: '`console`, `off`, `https://…`',
-    default: 'console',
-    sentence: 'How codes go out by SMS: a webhook, which is signed. `console` prints them, for trying out.',
-    read: (value) => delivery(value, /^https:\/\/[^/]/),
-    developmentOnly: (value) => value === 'console',
-  },
-  deliveryKey: {
-    variable: 'DELIVERY_KEY',
-    type: 'text of at least 32 characters',
-    default: '',
-    sentence: 'Signs what is sent to the webhooks of MAIL and SMS.',
-    read: (value) => {
-      if (value !== '' && value.length < 32) throw new ConfigError('must have at least 32 characters')
-      return value
-    },
-    secret: true,
-  },
-  peppers: {
-    variable: 'PEPPER',
-    type: 'texts of at least 32 characters',
-    default: '',
-    sentence:
-      'Goes into the hash of every password and is kept out of the database. To change it, put the new one before the old one, with a comma.',
-    read: peppers,
-    secret: true,
-  },
-  breachedPasswords: text(
-    'BREACHED_PASSWORDS',
-    '',
-    'File of stolen passwords that are refused: SHA-1 in hexadecimal, one a line, sorted (the format of Pwned Passwords).',
-  ),
-  sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'After how long without use a session of staff ends.'),
-  sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
-  sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'After how long every session ends.'),
   pageSize: integer('PAGE_SIZE', 20, [1, 10_000], 'Matches on a page when the client asks for no `_count`.'),
   pageSizeMax: integer('PAGE_SIZE_MAX', 1000, [1, 10_000], 'Most matches on a page, whatever `_count` says.'),
   rateLimit: integer(
@@ -483,10 +489,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     )
   if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
     throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if ((isWebhook(config.mail) || isWebhook(config.sms)) && config.webhookKey.length < 16)
+    throw new ConfigError('WEBHOOK_KEY must have 16 characters at least, so that receivers can trust messages.')
   if ((config.tlsCert === '') !== (config.tlsKey === ''))
     throw new ConfigError('TLS_CERT and TLS_KEY are set together or not at all.')
-  if ([config.mail, config.sms].some((each) => each.startsWith('https:')) && config.deliveryKey === '')
-    throw new ConfigError('DELIVERY_KEY must be set where MAIL or SMS is a webhook, so that it can tell our messages.')
   if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')
   return config
 }

@@ -36,6 +36,14 @@ export type SignIn = {
   session?: string
 }
 
+/** Sessions of the pages. */
+export interface Sessions {
+  /** Whether the person is still there: not signed out, not idle or signed in for too long. */
+  isAlive(session: string): Promise<boolean>
+  /** Who is signed in at the browser that asks. */
+  of(request: IncomingMessage): Promise<SignIn | undefined>
+}
+
 /** An app waits for a person to sign in: one request of the browser at the pages of this interaction. */
 export type LoginRequest = {
   request: IncomingMessage

@@ -16,7 +16,7 @@ export {
   webhookDelivery,
 } from './delivery.js'
 export type { Apps } from './own-pages.js'
-export { type PeopleOfTenant, type PeopleOptions, people } from './people.js'
+export { type People, type PeopleOptions, people } from './people.js'
 export { type Granter, mayGrant, needsSecondFactor } from './ranks.js'
 export type { Recorder } from './record.js'
 export { AccountRefused } from './refused.js'

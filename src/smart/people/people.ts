@@ -66,7 +66,7 @@ export type PeopleOptions = {
   report(error: unknown, reference: string): void
 }
 
-export type PeopleOfTenant = Accounts &
+export type People = Accounts &
   LoginPages & {
     pages: Pages
     accounts: AccountStore
@@ -99,7 +99,7 @@ const noApps: Apps = {
 /** Nobody can tell by the time whether a message is on its way. */
 const sendMs = 150
 
-export async function people(options: PeopleOptions): Promise<PeopleOfTenant> {
+export async function people(options: PeopleOptions): Promise<People> {
   const { secrets, clock = Date.now, peppers = [], site, report } = options
   const record = options.record ?? (async () => {})
   const apps = options.apps ?? noApps

@@ -10,10 +10,10 @@ import type { SecurityEvent } from '../../access/index.js'
 import { openSqlite, type Secrets } from '../../store/index.js'
 import { breached } from './breached.js'
 import type { Message } from './delivery.js'
-import { type PeopleOfTenant, type PeopleOptions, people } from './people.js'
+import { type People, type PeopleOptions, people } from './people.js'
 
 export type TestPeople = {
-  people: PeopleOfTenant
+  people: People
   secrets: Secrets
   url: string
   sent: Message[]

@@ -81,7 +81,7 @@ export const en = {
   whatUser: '{what} that you may see yourself',
   whatSystem: '{what} of all patients of the hospital',
   whatOnly: '{what} (only {limit})',
-  whatAll: 'all health data: all types there are now, and those added in future',
+  whatAll: 'all health data (all types there are now, and those added in future)',
   whatOther: 'records of the type {type}',
   scopeOpenid: 'Know who you are',
   scopeProfile: 'Know your name',

@@ -79,7 +79,7 @@ export const fr: Texts = {
   whatUser: '{what} que vous pouvez voir vous-même',
   whatSystem: '{what} de tous les patients de l’hôpital',
   whatOnly: '{what} (seulement {limit})',
-  whatAll: 'toutes les données de santé : tous les types actuels et ceux ajoutés à l’avenir',
+  whatAll: 'toutes les données de santé (tous les types actuels et ceux ajoutés à l’avenir)',
   whatOther: 'données du type {type}',
   scopeOpenid: 'Savoir qui vous êtes',
   scopeProfile: 'Connaître votre nom',

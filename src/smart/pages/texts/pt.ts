@@ -77,7 +77,7 @@ export const pt: Texts = {
   whatUser: '{what} que você mesmo pode ver',
   whatSystem: '{what} de todos os pacientes do hospital',
   whatOnly: '{what} (apenas {limit})',
-  whatAll: 'todos os dados de saúde: todos os tipos que há agora e os que vierem a existir',
+  whatAll: 'todos os dados de saúde (todos os tipos que há agora e os que vierem a existir)',
   whatOther: 'registos do tipo {type}',
   scopeOpenid: 'Saber quem você é',
   scopeProfile: 'Saber o seu nome',

@@ -77,7 +77,7 @@ export const sw: Texts = {
   whatUser: '{what} – ambazo wewe mwenyewe unaweza kuona',
   whatSystem: '{what} – za wagonjwa wote wa hospitali',
   whatOnly: '{what} ({limit} tu)',
-  whatAll: 'data zote za afya: aina zote zilizopo sasa, na zitakazoongezwa baadaye',
+  whatAll: 'data zote za afya (aina zote zilizopo sasa, na zitakazoongezwa baadaye)',
   whatOther: 'kumbukumbu za aina ya {type}',
   scopeOpenid: 'Kujua wewe ni nani',
   scopeProfile: 'Kujua jina lako',
