@@ -1,7 +1,7 @@
 /**
  * A file beside the store that makes appended audit entries durable without holding up the event loop.
  *
- * https://man7.org/linux/man-pages/man2/fdatasync.2.html
+ * https://man7.org/linux/man-pages/man2/open.2.html (O_DSYNC)
  *
  * What is written here is soon taken over into the store, and then the file is written from its beginning again. It is
  * made long at first, so that writing changes no more than bytes. What was written and not taken over when the process
@@ -9,6 +9,7 @@
  */
 import {
   closeSync,
+  constants,
   existsSync,
   fdatasync,
   fstatSync,
@@ -24,11 +25,11 @@ import { crc32 } from 'node:zlib'
 /** `number` only ever grows. */
 export type Appended = { tenant: string; number: number; bytes: Buffer }
 
-/** The operations on the file that can fail; tests replace them. */
-export type Disk = {
-  write(fd: number, bytes: Buffer, position: number): Promise<void>
-  sync(fd: number): Promise<void>
-}
+/** The operation on the file that can fail; tests replace it. Durable when resolved. */
+export type Disk = { write(fd: number, bytes: Buffer, position: number): Promise<void> }
+
+/** Windows has no way to open a file so that every write is synced: there it is done after each. */
+const syncedWrites: number | undefined = constants.O_DSYNC
 
 export const disk: Disk = {
   write: async (fd, bytes, position) => {
@@ -36,11 +37,11 @@ export const disk: Disk = {
       at += await new Promise<number>((resolve, reject) => {
         write(fd, bytes, at, bytes.length - at, position + at, (error, n) => (error ? reject(error) : resolve(n)))
       })
+    if (syncedWrites === undefined)
+      await new Promise<void>((resolve, reject) => {
+        fdatasync(fd, (error) => (error ? reject(error) : resolve()))
+      })
   },
-  sync: (fd) =>
-    new Promise((resolve, reject) => {
-      fdatasync(fd, (error) => (error ? reject(error) : resolve()))
-    }),
 }
 
 const sizeAtFirst = 512 * 1024
@@ -73,7 +74,6 @@ export class AuditFile {
     const bytes = frame(appended)
     const position = anew ? 0 : this.position
     await this.disk.write(this.fd, bytes, position)
-    await this.disk.sync(this.fd)
     this.position = position + bytes.length
   }
 
@@ -132,7 +132,7 @@ function unframe(payload: Buffer): Appended[] {
 
 /** Opens the file, made long if it is new; its name is durable too. */
 function openLong(path: string): number {
-  const fd = openSync(path, existsSync(path) ? 'r+' : 'w+')
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | (syncedWrites ?? 0), 0o600)
   const { size } = fstatSync(fd)
   if (size < sizeAtFirst) {
     writeSync(fd, Buffer.alloc(sizeAtFirst - size), 0, sizeAtFirst - size, size)

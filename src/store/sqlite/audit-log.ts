@@ -7,13 +7,13 @@
  */
 import type { AuditLog, AuditQuery, AuditRecord } from '../store.js'
 import type { Audit } from './audit.js'
-import { auditSpan, idNumber, keyNumber, portionOf, unpackRecords } from './audit-rows.js'
+import { auditSpan, bucketOf, idNumber, keyBytes, keyNumber, placesIn, portionOf, unpackRecords } from './audit-rows.js'
 import type { Connection } from './connection.js'
 import type { Names } from './names.js'
 import { raw, type Sql, sql } from './sql.js'
 
-/** So many portions of the index of keys are looked at before others have their turn. */
-const portionsInTurn = 1000
+/** At most so many portions of the index of keys are looked at before others have their turn. */
+const portionsMax = 512
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -127,22 +127,28 @@ export class AuditReader {
     const last = this.next(range.lo, range.hi, false)
     if (first === undefined || last === undefined) return
     const ends = [portionOf(first), portionOf(last)] as const
-    const count = ends[1] - ends[0] + 1
-    for (let i = 0; i < count; i++) {
-      const portion = ascending ? ends[0] + i : ends[1] - i
-      const places = this.db.column<number>(
-        sql`SELECT place FROM audit_key WHERE portion = ${portion} AND key = ${key} AND place >= ${first} AND place <= ${last}
-            ORDER BY place ${raw(ascending ? 'ASC' : 'DESC')}`,
+    const direction = raw(ascending ? 'ASC' : 'DESC')
+    // What is asked for is mostly found soon; if it is not, more and more is looked at in one go.
+    for (let done = 0, some = 8; done <= ends[1] - ends[0]; done += some, some = Math.min(4 * some, portionsMax)) {
+      const from = ascending ? ends[0] + done : Math.max(ends[0], ends[1] - done - some + 1)
+      const to = ascending ? Math.min(ends[1], from + some - 1) : ends[1] - done
+      const portions = JSON.stringify(Array.from({ length: to - from + 1 }, (_, i) => from + i))
+      const lists = this.db.rows<[place: number, keys: Buffer]>(
+        sql`SELECT place, keys FROM audit_key WHERE portion IN (SELECT value FROM json_each(${portions}))
+            AND bucket = ${bucketOf(key)} AND instr(keys, ${keyBytes(key)}) > 0 ORDER BY place ${direction}`,
       )
-      yield* places
-      if (i % portionsInTurn === portionsInTurn - 1) await turn()
+      for (const [start, keys] of lists) {
+        const places = placesIn(start, keys, key).filter((place) => place >= first && place <= last)
+        yield* ascending ? places : places.reverse()
+      }
+      if (some === portionsMax) await turn()
     }
   }
 }
 
 export function auditLog(audit: Audit, reader: AuditReader, tenant: string): AuditLog {
   return {
-    append: (entries) => audit.append(tenant, entries),
+    append: async (entries) => audit.append(tenant, entries),
     read: async (id) => {
       await audit.chained()
       return reader.read(id)

@@ -4,7 +4,7 @@
  * https://www.rfc-editor.org/rfc/rfc9162#section-2.1
  */
 import { linkOfBytes, readEntry } from '../audit-chain.js'
-import type { AuditRecord } from '../store.js'
+import type { AuditEntry, AuditRecord } from '../store.js'
 
 /** A tenant has room for so many records: with its number before the sequence number, both fit a safe integer. */
 export const auditSpan = 2 ** 38
@@ -18,7 +18,63 @@ const lengthSize = 4
 const hashSize = 32
 
 export const portionOf = (place: number): number => Math.floor(place / portionSpan)
-export const startOfPortion = (portion: number): number => portion * portionSpan
+
+/** Keys that end alike are found together. */
+const buckets = 64
+export const bucketOf = (key: number): number => key % buckets
+
+/** The keys of rows that follow each other, by bucket: each four bytes of key and two of how far on its row is. */
+export class KeyList {
+  private readonly of = new Map<number, number[]>()
+
+  constructor(readonly place: number) {}
+
+  add(place: number, entries: readonly AuditEntry[]): void {
+    for (const key of keysOf(entries)) {
+      const bucket = bucketOf(key)
+      const list = this.of.get(bucket)
+      if (list) list.push(key, place - this.place)
+      else this.of.set(bucket, [key, place - this.place])
+    }
+  }
+
+  *packed(): Generator<{ bucket: number; keys: Buffer }> {
+    for (const [bucket, list] of this.of) {
+      const keys = Buffer.allocUnsafe(list.length * 3)
+      for (let i = 0; i < list.length; i += 2) {
+        keys.writeUInt32BE(list[i]!, i * 3)
+        keys.writeUInt16BE(list[i + 1]!, i * 3 + 4)
+      }
+      yield { bucket, keys }
+    }
+  }
+}
+
+/** The places of the rows that have the key, in order. */
+export function placesIn(place: number, keys: Buffer, key: number): number[] {
+  const places: number[] = []
+  for (let at = 0; at < keys.length; at += keySize)
+    if (keys.readUInt32BE(at) === key) places.push(place + keys.readUInt16BE(at + 4))
+  return places
+}
+
+export const keySize = 6
+
+export const keyBytes = (key: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(key)
+  return bytes
+}
+
+/** Each key of the entries of a row once. */
+export function keysOf(entries: readonly AuditEntry[]): Set<number> {
+  const found = new Set<number>()
+  for (const { id, keys } of entries) {
+    found.add(idNumber(id))
+    for (const key of keys) found.add(keyNumber(key))
+  }
+  return found
+}
 
 /** Keys of the index are numbers; two that share one are told apart by the records themselves. */
 export const keyNumber = (key: string): number => number(0x811c9dc5, key)
@@ -32,7 +88,7 @@ function number(start: number, text: string): number {
 }
 
 /** The records of a row: as many of the written entries as fit. */
-export function portioned<T extends { bytes: Buffer }>(entries: readonly T[]): T[][] {
+export function rowed<T extends { bytes: Buffer }>(entries: readonly T[]): T[][] {
   const rows: T[][] = []
   let size = Number.POSITIVE_INFINITY
   for (const entry of entries) {

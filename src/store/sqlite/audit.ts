@@ -10,7 +10,7 @@
 import { genesis, readEntry, written } from '../audit-chain.js'
 import { type AuditEntry, StoreUnavailable } from '../store.js'
 import type { Appended, AuditFile } from './audit-file.js'
-import { auditSpan, idNumber, keyNumber, packRecords, portioned, portionOf, unpackRecords } from './audit-rows.js'
+import { auditSpan, KeyList, packRecords, portionOf, rowed, unpackRecords } from './audit-rows.js'
 import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import { sql } from './sql.js'
@@ -173,22 +173,32 @@ export class Audit {
   private chain(tenant: string, entries: readonly Accepted[]): Tail {
     const start = this.dictionary.tenant(tenant) * auditSpan
     let { sequence, hash } = this.tail(tenant)
-    for (const row of portioned(entries)) {
+    let list: KeyList | undefined
+    for (const row of rowed(entries)) {
       const place = start + sequence + 1
+      if (!list || portionOf(list.place) !== portionOf(place)) {
+        if (list) this.index(list)
+        list = new KeyList(place)
+      }
       const packed = packRecords(hash, row)
       this.db.run(sql`INSERT INTO audit (place, lo, data) VALUES (${place}, ${row[0]!.entry.at}, ${packed.data})`)
-      const keys = new Set<number>()
-      for (const { entry } of row) {
-        keys.add(idNumber(entry.id))
-        for (const key of entry.keys) keys.add(keyNumber(key))
-      }
-      this.db.run(
-        sql`INSERT INTO audit_key (portion, key, place) SELECT ${portionOf(place)}, value, ${place} FROM json_each(${JSON.stringify([...keys])})`,
+      list.add(
+        place,
+        row.map(({ entry }) => entry),
       )
       sequence += row.length
       hash = packed.hash
     }
+    if (list) this.index(list)
     return { sequence, hash, at: entries.at(-1)!.entry.at }
+  }
+
+  private index(list: KeyList): void {
+    const portion = portionOf(list.place)
+    for (const { bucket, keys } of list.packed())
+      this.db.run(
+        sql`INSERT INTO audit_key (portion, bucket, place, keys) VALUES (${portion}, ${bucket}, ${list.place}, ${keys})`,
+      )
   }
 
   /** The group was committed, and with it what it chained; `soon`: it is on disk only when a later one is. */

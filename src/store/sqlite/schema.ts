@@ -67,9 +67,9 @@ CREATE INDEX secret_expires ON secret (tenant, expires) WHERE expires IS NOT NUL
 -- Records of an audit log, a few dozen packed in a row, in the order of their chain: at auditSpan * tenant + the sequence
 -- number of the first. lo is the time of the first.
 CREATE TABLE audit (place INTEGER PRIMARY KEY, lo INTEGER NOT NULL, data BLOB NOT NULL);
--- Which rows have records with a key (by a digest of it), in portions of some thousand records, so that new rows come to
--- stand close together.
-CREATE TABLE audit_key (portion INTEGER NOT NULL, key INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (portion, key, place)) WITHOUT ROWID;
+-- Which of them have records with a key: of some thousand records a portion, whose keys lie in a few buckets, each a list
+-- of (digest of a key, row that has it), so that hundreds of records cost a few dozen rows that stand close together.
+CREATE TABLE audit_key (portion INTEGER NOT NULL, bucket INTEGER NOT NULL, place INTEGER NOT NULL, keys BLOB NOT NULL, PRIMARY KEY (portion, bucket, place)) WITHOUT ROWID;
 -- What was taken over from the file of appends.
 CREATE TABLE audit_appended (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 INSERT INTO audit_appended (one, number) VALUES (1, 0);
