@@ -118,7 +118,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
 type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
 /** What an authorization server knows: who asks, and which web pages are apps'. */
-type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin'>>
+type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin' | 'security'>>
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
 export function fhirOf(
@@ -126,7 +126,7 @@ export function fhirOf(
   world: World,
   log: Logger,
   { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
-  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false }: Known = {},
+  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false, security }: Known = {},
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
@@ -134,6 +134,7 @@ export function fhirOf(
   return fhirHandler(
     {
       identify,
+      ...(security && { security }),
       context: (caller, _request, origin) =>
         caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
       origin: config.audit
@@ -235,9 +236,10 @@ async function handleOf(work: Work, log: Logger, load: Overload, identify: Wirin
   return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts, oauth })
 }
 
-const knownBy = ({ verifier, clients }: AuthorizationServer): Known => ({
-  identify: (request) => verifier.identify(request),
-  allowsOrigin: (origin) => clients.hasOrigin(origin),
+const knownBy = (authorization: AuthorizationServer): Known => ({
+  identify: (request) => authorization.verifier.identify(request),
+  allowsOrigin: (origin) => authorization.clients.hasOrigin(origin),
+  security: authorization.security(),
 })
 
 type AnswerOf = (tenant: string, part: 'oauth' | 'smart-configuration') => Handle

@@ -14,7 +14,7 @@ import { recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
 import { brandBundle } from './brands.js'
 import { Clients, RegistrationRefused } from './clients.js'
-import { ownRoutes, smartConfiguration } from './discovery.js'
+import { ownRoutes, restSecurity, smartConfiguration } from './discovery.js'
 import { ExternalTokens } from './external-tokens.js'
 import { Grants } from './grants.js'
 import { inactive, introspected } from './introspection.js'
@@ -93,9 +93,8 @@ export class AuthorizationServer {
     return smartConfiguration(this.context)
   }
 
-  /** Whether web pages of an origin may call the FHIR endpoint: those of registered apps. */
-  async isAppOrigin(origin: string, client: string): Promise<boolean> {
-    return (await this.clients.active(client))?.origins.includes(origin) ?? false
+  security(): JsonObject {
+    return restSecurity(this.context)
   }
 
   /** A request whose path lies below the issuer's. */
