@@ -1,4 +1,5 @@
 export * from './affiliation.js'
+export * from './audit-anchor.js'
 export * from './audit-entry.js'
 export * from './audit-event.js'
 export * from './caller.js'

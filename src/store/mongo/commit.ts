@@ -21,12 +21,12 @@ import {
   StoreLimit,
 } from '../store.js'
 import { type AuditDocument, auditDocument } from './audit.js'
-import type { TenantTypes } from './collections.js'
 import { type CurrentDocument, readable, type Searchable, searchable } from './document.js'
 import type { Lanes } from './lanes.js'
 import { type CommitDocument, commitsCollection, keyOf } from './marks.js'
 import type { Places } from './places.js'
 import { historyOf, type Reader } from './reader.js'
+import type { Root } from './root.js'
 import type { Search } from './search.js'
 import { binary, type Row, storedOf, type VersionDocument, versionFields } from './stored.js'
 import { token } from './tokens.js'
@@ -59,7 +59,7 @@ type Parts = {
   db: Db
   reader: Reader
   search: Search
-  types: TenantTypes
+  root: Root
   lanes: Lanes
   places: Places
   clock: () => number
@@ -85,7 +85,7 @@ export class Writer {
 
   /** Those that are refused are left out; the others are stored together. */
   async apply(session: ClientSession, group: readonly Prepared[], alone: boolean): Promise<Decided[]> {
-    const { places, types, search } = this.parts
+    const { places, root, search } = this.parts
     const reader = this.parts.reader.within(session)
     const currents = await this.currents(reader, group)
     for (const row of currents.values()) places.saw(row)
@@ -111,7 +111,7 @@ export class Writer {
     }
     await this.write(session, writes, alone)
     if (alone && group[0]!.commit.integrity && Array.isArray(decided[0]))
-      await this.refuseReferred(reader, decided[0], await types.all(session))
+      await this.refuseReferred(reader, decided[0], await root.allTypes(session))
     return decided
   }
 
@@ -231,7 +231,8 @@ export class Writer {
     const body = splice(serialized, version, now)
     const stored: Stored = { type, id, version, updated: now, deleted: false, method, body }
     const resource = this.parts.documents ? readable(body) : undefined
-    this.replace(stored, current, fitting(body, searchable, resource), writes)
+    const seen = { ...searchable, vis: this.parts.root.classOf(searchable.vis) }
+    this.replace(stored, current, fitting(body, seen, resource), writes)
     return { stored, outcome: current && !current.del ? 'updated' : 'created' }
   }
 
@@ -310,21 +311,29 @@ export class Writer {
       ),
     )
     if (!gone.size) return
-    const links = [...gone.keys()]
-    const found = await reader.union<{ type: string; id: string; x: string[] }>(
+    const link = { $in: [...gone.keys()] }
+    const living = { t: reader.tenant, vis: { $in: [...this.parts.root.classes] } }
+    const found = await reader.union<{ type: string; id: string; k: string[]; x: string[] }>(
       types
         .filter((type) => !exempt.has(type))
         .map((type) => ({
           type,
           stages: [
-            { $match: { t: reader.tenant, x: links.length === 1 ? links[0] : { $in: links } } },
+            {
+              $match: {
+                $or: [
+                  { ...living, k: link },
+                  { ...living, x: link },
+                ],
+              },
+            },
             { $limit: 1 },
-            { $project: { _id: 0, type: { $literal: type }, id: 1, x: 1 } },
+            { $project: { _id: 0, type: { $literal: type }, id: 1, k: 1, x: 1 } },
           ],
         })),
     )
-    for (const { type, id, x } of found)
-      for (const link of x) {
+    for (const { type, id, k, x } of found)
+      for (const link of [...k, ...x]) {
         const deleted = gone.get(link)
         if (deleted) throw new CommitRefused({ kind: 'referred', index: deleted.index, by: { type, id } })
       }

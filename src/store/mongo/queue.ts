@@ -6,13 +6,13 @@
  * What waits meanwhile goes with the next. When a transaction of several fails for what is wrong with one of them, each
  * is tried alone. What must not happen beside anything else goes alone.
  */
-import type { MongoClient } from 'mongodb'
+import type { Db, MongoClient } from 'mongodb'
 import { type Commit, CommitRefused, type Committed, StoreUnavailable } from '../store.js'
-import type { TenantTypes } from './collections.js'
 import { type Decided, type Prepared, prepare, type Writer } from './commit.js'
 import { isDuplicate } from './failures.js'
 import type { Lanes } from './lanes.js'
 import type { Places } from './places.js'
+import type { Root } from './root.js'
 import { transaction } from './transaction.js'
 
 type Waiting = {
@@ -36,7 +36,8 @@ export class Queue {
 
   constructor(
     private readonly client: MongoClient,
-    private readonly types: TenantTypes,
+    private readonly db: Db,
+    private readonly root: Root,
     private readonly lanes: Lanes,
     private readonly places: Places,
     private readonly writer: Writer,
@@ -116,9 +117,12 @@ export class Queue {
   private async transact(group: readonly Waiting[]): Promise<Decided[]> {
     const prepared = group.map((each) => each.prepared)
     const alone = group[0]!.alone
-    await this.types.ensure(prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)))
+    await this.root.ensure(
+      prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)),
+      prepared.flatMap(({ searchables }) => searchables.flatMap((each) => (each ? [each.vis] : []))),
+    )
     await this.lanes.use()
-    await this.places.resume(this.types.collections.db, this.lanes.tenant)
+    await this.places.resume(this.db, this.lanes.tenant)
     const decided = await transaction(this.client, {
       timeLimitMs: Math.max(1, Math.min(...group.map(({ deadline }) => deadline)) - Date.now()),
       session: this.lanes.committing,
