@@ -130,6 +130,27 @@ function baseUrl(value: string): string | undefined {
   return value.replace(/\/+$/, '')
 }
 
+function masterKey(value: string): Uint8Array | undefined {
+  if (value === '') return undefined
+  const key = Buffer.from(value, /^[0-9a-f]{64}$/i.test(value) ? 'hex' : 'base64')
+  if (key.length !== 32) throw new ConfigError('must be 32 bytes, such as `openssl rand -base64 32` prints')
+  return key
+}
+
+/** `name=value` by name, separated by commas. */
+const pairs = (value: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    value
+      .split(',')
+      .map((pair) => pair.trim())
+      .filter((pair) => pair !== '')
+      .map((pair) => {
+        const at = pair.indexOf('=')
+        if (at < 1 || at === pair.length - 1) throw new ConfigError('must be pairs such as a=b, separated by commas')
+        return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+      }),
+  )
+
 function zone(value: string): string {
   try {
     new Intl.DateTimeFormat('en', { timeZone: value })
@@ -207,6 +228,50 @@ export const settings = {
       if (value !== 'on' && value !== 'off') throw new ConfigError('must be on or off')
       return value === 'on'
     },
+  },
+  auditAnchors: text(
+    'AUDIT_ANCHORS',
+    '',
+    'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
+  ),
+  masterKey: {
+    variable: 'MASTER_KEY',
+    type: '32 bytes in base64 or hex',
+    default: '',
+    sentence:
+      'Encrypts the private keys in the store (`openssl rand -base64 32`). Unset: they are as safe as the store is.',
+    read: masterKey,
+    secret: true,
+  },
+  externalIssuer: {
+    variable: 'EXTERNAL_ISSUER',
+    type: 'URL',
+    default: '',
+    sentence:
+      "The hospital's own identity provider: its access tokens are accepted besides ours, by the default tenant.",
+    read: baseUrl,
+  },
+  externalAudience: text('EXTERNAL_AUDIENCE', '', 'The `aud` of its access tokens. Unset: the FHIR base.'),
+  externalJwksUri: {
+    variable: 'EXTERNAL_JWKS_URI',
+    type: 'URL',
+    default: '',
+    sentence: 'Where its keys are. Unset: where its OpenID configuration says.',
+    read: baseUrl,
+  },
+  externalClaims: {
+    variable: 'EXTERNAL_CLAIMS',
+    type: 'pairs such as `role=realm_access.roles`',
+    default: 'fhirUser=fhirUser,role=roles,organizations=organizations,scope=scope',
+    sentence: 'Which of its claims say who the person is, their roles, their Organizations and the scopes.',
+    read: pairs,
+  },
+  externalRoles: {
+    variable: 'EXTERNAL_ROLES',
+    type: 'pairs such as `physician=doctor`',
+    default: '',
+    sentence: 'What its roles are called here; roles that are not named give no access.',
+    read: pairs,
   },
   corsOrigins: {
     variable: 'CORS_ORIGINS',

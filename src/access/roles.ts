@@ -87,7 +87,7 @@ export function readRoles(table: unknown, schema: object): RoleTable {
     )
   const { freshMinutes, windows, guardians, groups, roles } = table
   const typesOf = (names: readonly string[]) => new Set(names.flatMap((name) => named(name, groups)))
-  return {
+  const read: RoleTable = {
     freshMs: freshMinutes * 60_000,
     windows,
     guardians,
@@ -108,10 +108,21 @@ export function readRoles(table: unknown, schema: object): RoleTable {
       ]),
     ),
   }
+  for (const role of read.roles.values()) refuseBlindUpdates(role)
+  return read
+}
+
+/** Who does not see all of a resource cannot send back all of it. */
+function refuseBlindUpdates({ name, cells }: Role): void {
+  const partial = new Set(cells.flatMap(({ without, types }) => (without ? [...types] : [])))
+  for (const { acts, types } of cells) {
+    const blind = acts.has('update') ? [...types].find((type) => partial.has(type)) : undefined
+    if (blind !== undefined) throw new Error(`the table of roles: ${name} updates ${blind} without seeing all of it`)
+  }
 }
 
 function named(name: string, groups: Record<string, string[]>): readonly string[] {
-  if (name === '*') return resourceTypes
+  if (name === '*') return resourceTypes.filter((type) => !definitionTypes.has(type))
   if (name === '@definitions') return [...definitionTypes]
   const types = name.startsWith('@') ? (Object.hasOwn(groups, name.slice(1)) ? groups[name.slice(1)]! : []) : [name]
   const unknown = types.find((type) => !isResourceType(type))

@@ -9,7 +9,7 @@ import type { Caller } from '../access/index.js'
 import { FhirError, type JsonObject } from '../fhir/index.js'
 import { read } from '../interactions/index.js'
 import { signAccessToken, TokenRefused, verifyAccessToken } from './access-token.js'
-import type { LoginPages, Sessions } from './account.js'
+import type { LoginPages } from './account.js'
 import { recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
 import { brandBundle } from './brands.js'
@@ -32,7 +32,8 @@ import { Verifier } from './verifier.js'
 
 export type People = {
   logins: LoginPages
-  sessions: Sessions
+  /** Whether a session still goes on: what was granted with online_access ends with it. */
+  isOnline(session: string): Promise<boolean>
   pages: Pages
   /** The pages of the signed-in (my apps, sign-out): says whether the path was theirs. */
   answer(request: IncomingMessage, response: ServerResponse, below: string): Promise<boolean>
@@ -78,7 +79,7 @@ export class AuthorizationServer {
   /** A person's signing key goes out of use everywhere at once. */
   async rotateKeys(): Promise<{ kid: string }> {
     const rotated = await this.keys.rotate()
-    await this.context.record({ action: 'rotate-keys', outcome: 'success', detail: rotated.kid })
+    await this.context.record({ action: 'rotate-keys', outcome: 'success' })
     return rotated
   }
 
@@ -217,7 +218,7 @@ export class AuthorizationServer {
       clients,
       grants,
       launches,
-      isOnline: async (session) => this.people?.sessions.isAlive(session) ?? true,
+      isOnline: async (session) => (await this.people?.isOnline(session)) ?? true,
       showError: (ctx, { error, error_description: description }) => {
         const visit = this.people?.pages.visit(ctx.req, ctx.res)
         if (!visit) {
@@ -262,7 +263,7 @@ export class AuthorizationServer {
     if (typeof jti !== 'string') return
     const record = await readTokenRecord(context.secrets, jti)
     if (!record) throw new Error('the token that was issued has no record')
-    const { rights: _, fhirUser: __, ...launchContext } = record.extra ?? {}
+    const { rights, fhirUser: _, ...launchContext } = record.extra ?? {}
     ctx.body = {
       ...body,
       access_token: signAccessToken({
@@ -277,11 +278,14 @@ export class AuthorizationServer {
       ...launchContext,
     }
     await context.record({
-      action: 'token',
+      action: ctx.oidc.params?.['grant_type'] === 'refresh_token' ? 'refresh' : 'token',
       outcome: 'success',
       client: record.clientId,
+      token: jti,
       ...(record.accountId !== undefined && { subject: record.accountId }),
-      detail: record.scope ?? '',
+      ...(rights?.user && { user: rights.user }),
+      ...(rights && { role: rights.role }),
+      ...(launchContext.patient !== undefined && { patient: launchContext.patient }),
     })
   }
 

@@ -80,6 +80,7 @@ export class Authorizing {
       below,
       uid: interaction.uid,
       client: { id: client.id, name: client.name },
+      redirectUri: textOf(params['redirect_uri']),
       locales: localesOf(params),
       ...(hint !== '' && { loginHint: hint.slice(0, 200) }),
       mfa,
@@ -239,9 +240,10 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'success',
       subject: account.subject,
-      user: `${account.user.type}/${account.user.id}`,
+      user: account.user,
+      role: account.role,
       client: client.id,
-      detail: granted.join(' '),
+      ...(launchContext.patient !== undefined && { patient: launchContext.patient }),
     })
     const { subject, at, methods } = progress.signIn
     await provider.interactionFinished(
@@ -271,7 +273,7 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'failure',
       client,
-      detail: `${error}: ${description}`,
+      why: error,
     })
     await provider.interactionFinished(
       request,

@@ -8,7 +8,10 @@
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { AuditLog, Database, Store } from '../store.js'
+import type { Database, Store } from '../store.js'
+import { Audit } from './audit.js'
+import { AuditFile, type Disk, disk } from './audit-file.js'
+import { AuditReader, auditLog } from './audit-log.js'
 import { type Connect, Connection, connect } from './connection.js'
 import { Dictionary } from './dictionary.js'
 import { FullText } from './full-text.js'
@@ -19,7 +22,7 @@ import { Lookup } from './lookup.js'
 import { maintenance, ofFile } from './maintenance.js'
 import { Names } from './names.js'
 import { Numbers } from './numbers.js'
-import { Pump } from './pump.js'
+import { type Kept, Pump } from './pump.js'
 import { RowWriter } from './rows.js'
 import { migrate } from './schema.js'
 import { Search } from './search.js'
@@ -34,10 +37,15 @@ export type SqliteOptions = {
   tuning?: Partial<Tuning>
   /** How connections are made; tests give one that fails when told to. */
   connect?: Connect
+  /** How the file of audit entries is written; tests give one that fails when told to. */
+  disk?: Disk
 }
 
+/** Beside the store: appended audit entries that are not in it yet. */
+export const auditFileOf = (path: string): string => `${path}-audit`
+
 export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Database> {
-  const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect } = options
+  const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect, disk: files = disk } = options
   const tuned = { ...tuning, ...options.tuning }
   mkdirSync(dirname(path), { recursive: true })
   const unlock = lock(path)
@@ -56,35 +64,50 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const dictionary = new Dictionary(writer)
     const fullText = new FullText(writer)
     const numbers = new Numbers(writer)
-    const pump = new Pump(
-      writer,
-      {
-        mark: () => {
-          numbers.mark()
-          dictionary.mark()
-        },
-        rollback: () => {
-          numbers.rollback()
-          dictionary.rollback()
-        },
-        reload: () => {
-          dictionary.reload()
-          numbers.reload()
-          fullText.recount()
-        },
-      },
-      fullText,
-      tuned.wordingMax,
+    const audit: Audit = new Audit(writer, dictionary, new AuditFile(auditFileOf(path), files), (soon) =>
+      pump.empty(soon),
     )
+    const kept: Kept = {
+      mark: () => {
+        numbers.mark()
+        dictionary.mark()
+        audit.mark()
+      },
+      rollback: () => {
+        numbers.rollback()
+        dictionary.rollback()
+        audit.rollback()
+      },
+      reload: () => {
+        audit.reload()
+        dictionary.reload()
+        numbers.reload()
+        fullText.recount()
+      },
+      seal: () => audit.seal(),
+      committed: (soon) => audit.committed(soon),
+    }
+    const pump = new Pump(writer, kept, fullText, tuned.wordingMax)
+    // What was appended before the process ended; if it cannot be chained now (a full disk), it is when it can.
+    await audit.chained().catch(() => undefined)
     const rows = new RowWriter(writer)
-    const file = { path, connect: connectTo, reader, pump }
+    const file = { path, connect: connectTo, reader, pump, audit }
     const storeOf = (tenant: string): Store => {
       const names = new Names(dictionary, tenant)
       const lookup = new Lookup(reader, names)
       const search = new Search(lookup, questions, includesMax, tuned)
       const deciding = new Search(new Lookup(writer, names), questions, includesMax, tuned)
       const find: Finder = (condition, limit) => deciding.ids(condition, limit)
-      const writing = new Writer(writer, names, numbers, rows, find, fullText, clock)
+      const writing = new Writer(
+        writer,
+        names,
+        numbers,
+        rows,
+        find,
+        fullText,
+        (entries) => audit.commit(tenant, entries),
+        clock,
+      )
       const history = new History(lookup, questions, tuned)
       return {
         read: async (ref, reach, version) => history.read(ref, reach, version),
@@ -94,7 +117,7 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
         changes: async (after, limit) => history.changes(after, limit),
         explain: async (query, reach) => search.explain(query, reach),
         secrets: secrets({ writer, reader, pump, clock, owner: names }),
-        audit: audit(),
+        audit: auditLog(audit, new AuditReader(reader, names), tenant),
         maintenance: maintenance({ file, writer, writing, names, tenant }),
       }
     }
@@ -109,6 +132,7 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
       secrets: secrets({ writer, reader, pump, clock, owner: site }),
       ...ofFile(file),
       close: async () => {
+        await audit.close()
         await pump.close()
         for (const each of open.reverse()) each.close()
         unlock()
@@ -120,11 +144,3 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     throw error
   }
 }
-
-const audit = (): AuditLog => ({
-  append: async () => {},
-  read: async () => undefined,
-  find: async () => [],
-  chain: async () => [],
-  head: async () => undefined,
-})

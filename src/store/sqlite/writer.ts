@@ -6,6 +6,7 @@
 import { type Ref, splice } from '../../fhir/index.js'
 import type { IndexEntry } from '../../search/index.js'
 import {
+  type AuditEntry,
   type Claim,
   type Commit,
   CommitRefused,
@@ -54,6 +55,7 @@ export class Writer {
     private readonly rows: RowWriter,
     private readonly find: Finder,
     private readonly fullText: FullText,
+    private readonly audited: (entries: readonly AuditEntry[]) => void,
     private readonly clock: () => number,
   ) {}
 
@@ -84,6 +86,7 @@ export class Writer {
         this.refuseReferred(each, index)
         yield
       }
+    if (commit.audit) this.audited(commit.audit(committed))
     return committed
   }
 
