@@ -37,10 +37,6 @@ export class Sequence {
     this.stamping = new Stamping(client, db, lanes, timeLimitMs, stamped, done)
   }
 
-  get holds(): boolean {
-    return this.stamping.holds
-  }
-
   soon(): void {
     this.stamping.soon()
   }
