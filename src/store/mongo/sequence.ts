@@ -93,5 +93,6 @@ async function versionsOf(reader: Reader, named: readonly Named[]): Promise<Map<
       },
     ]),
   )
+  await reader.whole(rows)
   return new Map(rows.map((row) => [`${row.type}/${row.id}/${row.v}`, row]))
 }
