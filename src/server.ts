@@ -13,8 +13,8 @@ import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
 import { keepAnchors } from './audit-anchors.js'
-import { Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
-import { doorOf } from './command.js'
+import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
+import { doorOf, type Input } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
@@ -23,6 +23,7 @@ import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
 import { opened, watch } from './opening.js'
+import { operated } from './operated.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -51,6 +52,10 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** What the command line asks for. @throws CommandRefused */
+  carryOut(action: string, input: Input): Promise<string[]>
+  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
@@ -76,16 +81,22 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
         handle = answer
       },
     )
-    handle = await handleOf(config, site, log, { load, wiring })
+    const work = operated(config, site, log, wiring.identities)
+    handle = await handleOf(work, log, load, wiring.identify)
     const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
-    const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const door = path === undefined ? undefined : await openDoor(path, { operated: work, actions, report })
     const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      carryOut: async (action, input) => actions[action]!(work, input),
+      firstAdministrator: async () =>
+        config.auth === 'off'
+          ? undefined
+          : (await work.people((await site.world(defaultTenant))!)).firstAdministrator(),
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
@@ -107,7 +118,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
 type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
 /** What an authorization server knows: who asks, and which web pages are apps'. */
-type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin'>>
+type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin' | 'security'>>
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
 export function fhirOf(
@@ -115,7 +126,7 @@ export function fhirOf(
   world: World,
   log: Logger,
   { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
-  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false }: Known = {},
+  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false, security }: Known = {},
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
@@ -123,6 +134,7 @@ export function fhirOf(
   return fhirHandler(
     {
       identify,
+      ...(security && { security }),
       context: (caller, _request, origin) =>
         caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
       origin: config.audit
@@ -179,9 +191,10 @@ export class Endpoints {
   }
 }
 
-type Around = { load: Overload; wiring: ServerWiring }
+type Work = ReturnType<typeof operated>
 
-async function handleOf(config: Config, site: Site, log: Logger, { load, wiring }: Around): Promise<Handle> {
+async function handleOf(work: Work, log: Logger, load: Overload, identify: Wiring['identify']): Promise<Handle> {
+  const { config, site } = work
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
@@ -189,8 +202,7 @@ async function handleOf(config: Config, site: Site, log: Logger, { load, wiring 
   const metrics = requestMetrics()
   const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
   const shared = { metrics, admit, isOverloaded: load.isOver }
-  const { identify, identities } = wiring
-  const authorizations = config.auth === 'off' ? undefined : new Authorizations({ config, site, log, identities })
+  const authorizations = config.auth === 'off' ? undefined : work.authorizations
   const endpoints = new Endpoints(site, async (each) => {
     const authorization = await authorizations?.of(each)
     const known = authorization && knownBy(authorization)
@@ -224,9 +236,10 @@ async function handleOf(config: Config, site: Site, log: Logger, { load, wiring 
   return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts, oauth })
 }
 
-const knownBy = ({ verifier, clients }: AuthorizationServer): Known => ({
-  identify: (request) => verifier.identify(request),
-  allowsOrigin: (origin) => clients.hasOrigin(origin),
+const knownBy = (authorization: AuthorizationServer): Known => ({
+  identify: (request) => authorization.verifier.identify(request),
+  allowsOrigin: (origin) => authorization.clients.hasOrigin(origin),
+  security: authorization.security(),
 })
 
 type AnswerOf = (tenant: string, part: 'oauth' | 'smart-configuration') => Handle

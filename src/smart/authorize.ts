@@ -80,7 +80,6 @@ export class Authorizing {
       below,
       uid: interaction.uid,
       client: { id: client.id, name: client.name },
-      redirectUri: textOf(params['redirect_uri']),
       locales: localesOf(params),
       ...(hint !== '' && { loginHint: hint.slice(0, 200) }),
       mfa,
