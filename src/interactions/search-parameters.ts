@@ -120,6 +120,7 @@ export class Definitions {
       search: (query, reach) => store.search(query, reach),
       history: (query, reach) => store.history(query, reach),
       changes: (after, limit) => store.changes(after, limit),
+      watch: (listener) => store.watch(listener),
       explain: (query, reach) => store.explain(query, reach),
       secrets: store.secrets,
       audit: store.audit,
