@@ -35,12 +35,12 @@ export const auditCommands: CommandGroup = {
       .action(() => run('audit key', {}))
   },
   actions: {
-    'audit verify': async (site, input) => {
+    'audit verify': async (operated, input) => {
       const { verifyAudit } = await import('./access/index.js')
-      const world = await worldOf(site, input)
+      const world = await worldOf(operated, input)
       const file = textOf(input, 'anchor')
       const keyFile = textOf(input, 'key')
-      const { records, anchors, findings } = await verifyAudit(logOf(site, world), {
+      const { records, anchors, findings } = await verifyAudit(logOf(operated.site, world), {
         ...(file !== undefined && { kept: linesOf(file) }),
         ...(keyFile !== undefined && { key: keyIn(keyFile) }),
       })
@@ -48,14 +48,14 @@ export const auditCommands: CommandGroup = {
         throw new CommandRefused([`The audit log of ${world.tenant} is NOT as it was written:`, ...findings].join('\n'))
       return [`${records} records of ${world.tenant}, held against ${anchors} anchors: all in order.`]
     },
-    'audit anchor': async (site, input) => {
+    'audit anchor': async (operated, input) => {
       const { anchor } = await import('./access/index.js')
-      const world = await worldOf(site, input)
-      const made = await anchor({ ...logOf(site, world), clock: world.context.clock })
+      const world = await worldOf(operated, input)
+      const made = await anchor({ ...logOf(operated.site, world), clock: world.context.clock })
       if (!made) throw new CommandRefused('Nothing was recorded since the last anchor.')
       return [made.jws]
     },
-    'audit key': async (site) => {
+    'audit key': async ({ site }) => {
       const { anchorPublicKey } = await import('./access/index.js')
       return [JSON.stringify(await anchorPublicKey(site.database.secrets))]
     },

@@ -130,6 +130,27 @@ function baseUrl(value: string): string | undefined {
   return value.replace(/\/+$/, '')
 }
 
+function masterKey(value: string): Uint8Array | undefined {
+  if (value === '') return undefined
+  const key = Buffer.from(value, /^[0-9a-f]{64}$/i.test(value) ? 'hex' : 'base64')
+  if (key.length !== 32) throw new ConfigError('must be 32 bytes, such as `openssl rand -base64 32` prints')
+  return key
+}
+
+/** `name=value` by name, separated by commas. */
+const pairs = (value: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    value
+      .split(',')
+      .map((pair) => pair.trim())
+      .filter((pair) => pair !== '')
+      .map((pair) => {
+        const at = pair.indexOf('=')
+        if (at < 1 || at === pair.length - 1) throw new ConfigError('must be pairs such as a=b, separated by commas')
+        return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+      }),
+  )
+
 function zone(value: string): string {
   try {
     new Intl.DateTimeFormat('en', { timeZone: value })
@@ -171,6 +192,35 @@ function proxies(value: string): BlockList | undefined {
   }
 }
 
+const secretText = (variable: string, sentence: string): Setting<string> => ({
+  ...text(variable, '', sentence),
+  secret: true,
+})
+
+/** How messages of one kind go out. */
+function delivery(
+  variable: string,
+  isAllowed: (value: string) => boolean,
+  types: string,
+  sentence: string,
+): Setting<string> {
+  return {
+    variable,
+    type: types,
+    default: 'console',
+    sentence,
+    read: (value) => {
+      if (value !== 'console' && value !== 'none' && !(URL.canParse(value) && isAllowed(value)))
+        throw new ConfigError(`must be ${types}`)
+      return value
+    },
+    show: (value) => value.replace(/\/\/[^/?]*@/, '//(hidden)@'),
+    developmentOnly: (value) => value === 'console',
+  }
+}
+
+const isWebhook = (value: string): boolean => /^https?:\/\//.test(value)
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -189,6 +239,12 @@ export const settings = {
     read: storeUrl,
     show: (text: string) => text.replace(/\/\/[^/?]*@/, '//(hidden)@'),
   },
+  storeTimeoutMs: seconds(
+    'STORE_TIMEOUT',
+    30,
+    600,
+    'How long MongoDB may take to answer, a write with its tries included; then clients are told 503 and to try again.',
+  ),
   auth: choice(
     'AUTH',
     'off',
@@ -213,6 +269,45 @@ export const settings = {
     '',
     'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
   ),
+  masterKey: {
+    variable: 'MASTER_KEY',
+    type: '32 bytes in base64 or hex',
+    default: '',
+    sentence:
+      'Encrypts the private keys in the store (`openssl rand -base64 32`). Unset: they are as safe as the store is.',
+    read: masterKey,
+    secret: true,
+  },
+  externalIssuer: {
+    variable: 'EXTERNAL_ISSUER',
+    type: 'URL',
+    default: '',
+    sentence:
+      "The hospital's own identity provider: its access tokens are accepted besides ours, by the default tenant.",
+    read: baseUrl,
+  },
+  externalAudience: text('EXTERNAL_AUDIENCE', '', 'The `aud` of its access tokens. Unset: the FHIR base.'),
+  externalJwksUri: {
+    variable: 'EXTERNAL_JWKS_URI',
+    type: 'URL',
+    default: '',
+    sentence: 'Where its keys are. Unset: where its OpenID configuration says.',
+    read: baseUrl,
+  },
+  externalClaims: {
+    variable: 'EXTERNAL_CLAIMS',
+    type: 'pairs such as `role=realm_access.roles`',
+    default: 'fhirUser=fhirUser,role=roles,organizations=organizations,scope=scope',
+    sentence: 'Which of its claims say who the person is, their roles, their Organizations and the scopes.',
+    read: pairs,
+  },
+  externalRoles: {
+    variable: 'EXTERNAL_ROLES',
+    type: 'pairs such as `physician=doctor`',
+    default: '',
+    sentence: 'What its roles are called here; roles that are not named give no access.',
+    read: pairs,
+  },
   corsOrigins: {
     variable: 'CORS_ORIGINS',
     type: 'origins, or `*`',
@@ -238,6 +333,37 @@ export const settings = {
     read: allowList,
     developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
+  mail: delivery(
+    'MAIL',
+    (value) => isWebhook(value) || /^smtps?:\/\//.test(value),
+    '`console`, `none`, `smtp://…`, `smtps://…`, `https://…`',
+    'How codes and invitations go out by e-mail: printed for trying out, an SMTP server, or a signed webhook.',
+  ),
+  mailFrom: text('MAIL_FROM', 'hospitallink@localhost', 'Sender of e-mail.'),
+  sms: delivery(
+    'SMS',
+    isWebhook,
+    '`console`, `none`, `https://…`',
+    'How codes and invitations go out by SMS: printed for trying out, or a signed webhook.',
+  ),
+  webhookKey: secretText('WEBHOOK_KEY', 'Key of the HMAC that signs messages to webhooks.'),
+  peppers: {
+    variable: 'PEPPER',
+    type: 'secrets, separated by commas',
+    default: '',
+    sentence:
+      'Kept outside the store and needed to check passwords and codes; a new one stands first, those before stay until everybody has signed in.',
+    read: (value: string): readonly string[] => value.split(',').flatMap((each) => each.trim() || []),
+    secret: true as const,
+  },
+  breachedPasswords: text(
+    'BREACHED_PASSWORDS',
+    '',
+    'File of passwords that are refused, as Pwned Passwords publishes it; the commonest are refused without it.',
+  ),
+  sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'How long staff who do nothing stay signed in.'),
+  sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
+  sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'How long anybody stays signed in.'),
   zone: {
     variable: 'ZONE',
     type: 'IANA time zone',
@@ -369,6 +495,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     )
   if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
     throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if ((isWebhook(config.mail) || isWebhook(config.sms)) && config.webhookKey.length < 16)
+    throw new ConfigError('WEBHOOK_KEY must have 16 characters at least, so that receivers can trust messages.')
   if ((config.tlsCert === '') !== (config.tlsKey === ''))
     throw new ConfigError('TLS_CERT and TLS_KEY are set together or not at all.')
   if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')

@@ -13,15 +13,17 @@ import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
 import { keepAnchors } from './audit-anchors.js'
-import { doorOf } from './command.js'
+import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
+import { doorOf, type Input } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
-import { instant, unauthenticated } from './fhir/index.js'
+import { FhirError, instant, unauthenticated } from './fhir/index.js'
 import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
 import { opened, watch } from './opening.js'
+import { operated } from './operated.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -38,6 +40,7 @@ import {
   type Service,
 } from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
+import { type AuthorizationServer, sendJson, sendOpen } from './smart/index.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -49,11 +52,17 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** What the command line asks for. @throws CommandRefused */
+  carryOut(action: string, input: Input): Promise<string[]>
+  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
 
-export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
+export type ServerWiring = Wiring & { identities?: OpenIdentities }
+
+export async function startServer(config: Config, wiring: ServerWiring = {}): Promise<Server> {
   const log = wiring.log ?? openLog(config)
   let handle: Handle = answerStarting
   const load = overload()
@@ -72,16 +81,22 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
         handle = answer
       },
     )
-    handle = await handleOf(config, site, log, load)
+    const work = operated(config, site, log, wiring.identities)
+    handle = await handleOf(work, log, load, wiring.identify)
     const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
-    const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const door = path === undefined ? undefined : await openDoor(path, { operated: work, actions, report })
     const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      carryOut: async (action, input) => actions[action]!(work, input),
+      firstAdministrator: async () =>
+        config.auth === 'off'
+          ? undefined
+          : (await work.people((await site.world(defaultTenant))!)).firstAdministrator(),
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
@@ -102,19 +117,24 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
 /** What the endpoints of all tenants have in common. */
 type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
+/** What an authorization server knows: who asks, and which web pages are apps'. */
+type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin' | 'security'>>
+
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
 export function fhirOf(
   config: Config,
   world: World,
   log: Logger,
   { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
+  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false, security }: Known = {},
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
   const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
-      identify: config.auth === 'off' ? () => anyone : refuseAll,
+      identify,
+      ...(security && { security }),
       context: (caller, _request, origin) =>
         caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
       origin: config.audit
@@ -125,7 +145,8 @@ export function fhirOf(
       started: instant(open.clock()),
       limits: config,
       compress: config.compress,
-      allowsOrigin: (origin) => config.corsOrigins.includes(origin) || config.corsOrigins.includes('*'),
+      allowsOrigin: (origin) =>
+        config.corsOrigins.includes(origin) || config.corsOrigins.includes('*') || allowsOrigin(origin),
       secure: world.baseUrls[0]!.startsWith('https:'),
       admit,
       isOverloaded,
@@ -153,7 +174,7 @@ export class Endpoints {
 
   constructor(
     private readonly site: Site,
-    private readonly endpoint: (world: World) => FhirHandler,
+    private readonly endpoint: (world: World) => FhirHandler | Promise<FhirHandler>,
   ) {}
 
   /** What was opened already, without waiting. */
@@ -164,21 +185,32 @@ export class Endpoints {
   async open(tenant: string): Promise<FhirHandler | undefined> {
     const world = await this.site.world(tenant)
     if (!world) return undefined
-    const handler = this.opened.get(tenant) ?? this.endpoint(world)
+    const handler = this.opened.get(tenant) ?? (await this.endpoint(world))
     this.opened.set(tenant, handler)
     return handler
   }
 }
 
-async function handleOf(config: Config, site: Site, log: Logger, { isOver }: Overload): Promise<Handle> {
+type Work = ReturnType<typeof operated>
+
+async function handleOf(work: Work, log: Logger, load: Overload, identify: Wiring['identify']): Promise<Handle> {
+  const { config, site } = work
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
   const basePath = basePathOf(world)
   const metrics = requestMetrics()
   const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
-  const shared = { metrics, admit, isOverloaded: isOver }
-  const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, shared))
+  const shared = { metrics, admit, isOverloaded: load.isOver }
+  const authorizations = config.auth === 'off' ? undefined : work.authorizations
+  const endpoints = new Endpoints(site, async (each) => {
+    const authorization = await authorizations?.of(each)
+    const known = authorization && knownBy(authorization)
+    return fhirOf(config, each, log, shared, {
+      ...known,
+      ...(identify && { identify: (request) => identify(request, each) }),
+    })
+  })
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
   app.disable('x-powered-by')
@@ -197,7 +229,37 @@ async function handleOf(config: Config, site: Site, log: Logger, { isOver }: Ove
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
   const hosts = new Set(baseUrls.map((url) => new URL(url).host))
-  return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts })
+  const oauth = authorizations && {
+    path: new URL(issuerOf(world)).pathname,
+    answer: answering(authorizations, admit, app),
+  }
+  return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts, oauth })
+}
+
+const knownBy = (authorization: AuthorizationServer): Known => ({
+  identify: (request) => authorization.verifier.identify(request),
+  allowsOrigin: (origin) => authorization.clients.hasOrigin(origin),
+  security: authorization.security(),
+})
+
+type AnswerOf = (tenant: string, part: 'oauth' | 'smart-configuration') => Handle
+
+/** The authorization server of a tenant; one that is not there is a page that is not there. */
+function answering(authorizations: Authorizations, admit: Service['admit'], app: Handle): AnswerOf {
+  return (tenant, part) => (request, response) => {
+    const answer = async () => {
+      admit(undefined, request)
+      const authorization = await authorizations.open(tenant)
+      if (!authorization) app(request, response)
+      else if (part === 'oauth') await authorization.answer(request, response)
+      else sendOpen(request, response, authorization.smartConfiguration())
+    }
+    answer().catch((error: unknown) => {
+      if (error instanceof FhirError && !response.headersSent)
+        sendJson(response, error.status, { error: 'temporarily_unavailable' }, error.options.headers)
+      else answerStarting(request, response)
+    })
+  }
 }
 
 const ratesOf = ({ rateLimit, rateLimitPatient, rateLimitAddress }: Config): Rates => ({
@@ -215,11 +277,15 @@ type Doors = {
   tenantPath: string
   /** Names the server may be called by. */
   hosts: ReadonlySet<string>
+  /** The default tenant's authorization server is at `path`. */
+  oauth: { path: string; answer: AnswerOf } | undefined
 }
+
+const smartConfigurationPath = '/.well-known/smart-configuration'
 
 const notFhir = /^\/(health|metrics)([/?]|$)/
 
-function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors): Handle {
+function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts, oauth }: Doors): Handle {
   return (request, response) => {
     const { host } = request.headers
     // A page of a stranger could reach us by a name of its own that it points at our address. Probes of an
@@ -238,26 +304,41 @@ function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors):
       return
     }
     const url = originForm(request)
-    const after = url.charCodeAt(basePath.length)
-    const isBelow = url.startsWith(basePath) && (Number.isNaN(after) || after === 47 || after === 63)
-    if (isBelow && !(basePath === '' && notFhir.test(url))) fhir(request, response)
-    else if (url.startsWith(tenantPath)) toTenant(endpoints, tenantPath, app, request, response)
+    if (oauth) {
+      if (isBelow(oauth.path, url)) {
+        oauth.answer(defaultTenant, 'oauth')(request, response)
+        return
+      }
+      if (url.charCodeAt(basePath.length + 1) === 46 && pathOf(url) === basePath + smartConfigurationPath) {
+        oauth.answer(defaultTenant, 'smart-configuration')(request, response)
+        return
+      }
+    }
+    if (isBelow(basePath, url) && !(basePath === '' && notFhir.test(url))) fhir(request, response)
+    else if (url.startsWith(tenantPath)) toTenant({ endpoints, tenantPath, app, oauth }, request, response)
     else app(request, response)
   }
 }
 
+const pathOf = (url: string): string => url.split('?', 1)[0]!
+
 /** A tenant that is not there is a page that is not there. */
 function toTenant(
-  endpoints: Endpoints,
-  tenantPath: string,
-  app: Handle,
+  { endpoints, tenantPath, app, oauth }: Pick<Doors, 'endpoints' | 'tenantPath' | 'app' | 'oauth'>,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const [, tenant] = /^([a-z0-9-]{1,63})\/fhir(?=$|[/?])/.exec(request.url!.slice(tenantPath.length)) ?? []
+  const [, tenant, part, rest] =
+    /^([a-z0-9-]{1,63})\/(fhir|oauth)(?=$|[/?])([^?]*)/.exec(request.url!.slice(tenantPath.length)) ?? []
   // The default tenant has one address, and that is another one.
   if (tenant === undefined || tenant === defaultTenant) {
     app(request, response)
+    return
+  }
+  if (part === 'oauth' || (oauth && rest === smartConfigurationPath)) {
+    const asked = part === 'oauth' ? 'oauth' : 'smart-configuration'
+    if (oauth) oauth.answer(tenant, asked)(request, response)
+    else app(request, response)
     return
   }
   const fhir = endpoints.find(tenant)

@@ -14,8 +14,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { pino } from 'pino'
 import { auditCommands } from '../../src/audit-command.js'
 import { readConfig } from '../../src/config.js'
+import { operated } from '../../src/operated.js'
 import { openSite, type Site } from '../../src/site.js'
 
 const kills = Number(process.env['KILLS'] ?? 5)
@@ -169,9 +171,11 @@ test(
       await sleep(200 + Math.random() * 1300)
       await killed()
       await Promise.all(working)
-      const site = await openSite(readConfig(settings()))
+      const config = readConfig(settings())
+      const site = await openSite(config)
       try {
-        expect(await auditCommands.actions['audit verify']!(site, {})).toEqual([expect.stringMatching(/all in order/)])
+        const work = operated(config, site, pino({ level: 'silent' }))
+        expect(await auditCommands.actions['audit verify']!(work, {})).toEqual([expect.stringMatching(/all in order/)])
         const { requests, versions, stored } = await inspected(site)
         expect(answered.filter(({ request }) => !requests.has(request))).toEqual([])
         expect(stored.filter((each) => !versions.has(each))).toEqual([])

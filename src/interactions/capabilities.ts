@@ -16,6 +16,8 @@ export type Built = {
   formats: readonly string[]
   patchFormats: readonly string[]
   operations: readonly OfferedOperation[]
+  /** https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.security */
+  security?: JsonObject
 }
 
 export type OfferedOperation = {
@@ -45,6 +47,7 @@ export function capabilities(context: Context, built: Built): Resource {
         mode: 'server',
         documentation:
           'Conditional writes are decided inside the commit. POST takes an Idempotency-Key. Unknown parameters are refused unless the request says Prefer: handling=lenient.',
+        ...(built.security && { security: built.security }),
         resource: resourcesOf(context, built.operations),
         interaction: ['transaction', 'batch', 'search-system', 'history-system'].map(code),
         searchParam: systemParams(searchParams),

@@ -6,7 +6,7 @@
  * Nothing is made for a request that could have been made before: the framework's router costs more than a read.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Caller } from '../access/index.js'
+import { anyone, type Caller } from '../access/index.js'
 import { FhirError, notFound, unavailable } from '../fhir/index.js'
 import type { Origin } from '../interactions/index.js'
 import { type Answer, always, alwaysSecure, failure, type Sending, send } from './answer.js'
@@ -122,8 +122,8 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   sending.format = formatOf(request, split.form, route.native)
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
-  const answer = (caller: Caller) => {
-    service.admit(caller, request)
+  const answer = (caller: Caller, admitted: Caller | undefined) => {
+    service.admit(admitted, request)
     return recorded(route, {
       service,
       context: preferring(service.context(caller, request, origin), prefer),
@@ -134,12 +134,14 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
       source,
     })
   }
+  // What the server can do is told to everybody: https://hl7.org/fhir/R4/http.html#capabilities
+  if (route.interaction === 'capabilities') return answer(anyone, undefined)
   const strange = (error: unknown) =>
     recordStranger(service, { request, origin }, { interaction: route.interaction, place, error }).then(() => {
       throw error
     })
   const caller = identified(service, request)
-  return caller instanceof Promise ? caller.then(answer, strange) : answer(caller)
+  return caller instanceof Promise ? caller.then((found) => answer(found, found), strange) : answer(caller, caller)
 }
 
 /** Who cannot be identified asks as often as an address may: tokens are not to be guessed. */

@@ -32,10 +32,11 @@ export type SignIn = {
   subject: string
   at: number
   methods: readonly string[]
-  /** The session of the pages, so that `online_access` ends with it. */
+  /** Id of the session of the browser: what is granted for as long as the person is signed in ends with it. */
   session?: string
 }
 
+/** Sessions of the pages. */
 export interface Sessions {
   /** Whether the person is still there: not signed out, not idle or signed in for too long. */
   isAlive(session: string): Promise<boolean>
@@ -55,6 +56,8 @@ export type LoginRequest = {
   uid: string
   /** The app that asks, in its own words: escape them. */
   client: { id: string; name: string }
+  /** Where the browser goes in the end: the pages have to allow their forms to lead there. */
+  redirectUri?: string
   /** ui_locales of the app, best first. */
   locales: readonly string[]
   loginHint?: string

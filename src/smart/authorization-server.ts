@@ -9,17 +9,18 @@ import type { Caller } from '../access/index.js'
 import { FhirError, type JsonObject } from '../fhir/index.js'
 import { read } from '../interactions/index.js'
 import { signAccessToken, TokenRefused, verifyAccessToken } from './access-token.js'
-import type { LoginPages, Sessions } from './account.js'
+import type { LoginPages } from './account.js'
 import { recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
 import { brandBundle } from './brands.js'
 import { Clients, RegistrationRefused } from './clients.js'
-import { ownRoutes, smartConfiguration } from './discovery.js'
+import { ownRoutes, restSecurity, smartConfiguration } from './discovery.js'
 import { ExternalTokens } from './external-tokens.js'
 import { Grants } from './grants.js'
 import { inactive, introspected } from './introspection.js'
 import { launchOf } from './launch-request.js'
 import { Launches, launchMs } from './launches.js'
+import { mintRefreshToken, type RefreshSpec } from './mint-refresh.js'
 import type { Pages } from './pages/index.js'
 import { openProvider, type Parts, routes } from './provider.js'
 import { registerDynamically } from './registration.js'
@@ -32,7 +33,8 @@ import { Verifier } from './verifier.js'
 
 export type People = {
   logins: LoginPages
-  sessions: Sessions
+  /** Whether a session still goes on: what was granted with online_access ends with it. */
+  isOnline(session: string): Promise<boolean>
   pages: Pages
   /** The pages of the signed-in (my apps, sign-out): says whether the path was theirs. */
   answer(request: IncomingMessage, response: ServerResponse, below: string): Promise<boolean>
@@ -78,17 +80,21 @@ export class AuthorizationServer {
   /** A person's signing key goes out of use everywhere at once. */
   async rotateKeys(): Promise<{ kid: string }> {
     const rotated = await this.keys.rotate()
-    await this.context.record({ action: 'rotate-keys', outcome: 'success', detail: rotated.kid })
+    await this.context.record({ action: 'rotate-keys', outcome: 'success' })
     return rotated
+  }
+
+  /** For development and tests. @throws MintRefused */
+  async mintRefreshToken(spec: RefreshSpec): Promise<string> {
+    return mintRefreshToken({ ...this.parts, provider: (await this.open()).provider }, spec)
   }
 
   smartConfiguration(): JsonObject {
     return smartConfiguration(this.context)
   }
 
-  /** Whether web pages of an origin may call the FHIR endpoint: those of registered apps. */
-  async isAppOrigin(origin: string, client: string): Promise<boolean> {
-    return (await this.clients.active(client))?.origins.includes(origin) ?? false
+  security(): JsonObject {
+    return restSecurity(this.context)
   }
 
   /** A request whose path lies below the issuer's. */
@@ -217,7 +223,7 @@ export class AuthorizationServer {
       clients,
       grants,
       launches,
-      isOnline: async (session) => this.people?.sessions.isAlive(session) ?? true,
+      isOnline: async (session) => (await this.people?.isOnline(session)) ?? true,
       showError: (ctx, { error, error_description: description }) => {
         const visit = this.people?.pages.visit(ctx.req, ctx.res)
         if (!visit) {
@@ -261,8 +267,13 @@ export class AuthorizationServer {
     const jti = body['access_token']
     if (typeof jti !== 'string') return
     const record = await readTokenRecord(context.secrets, jti)
-    if (!record) throw new Error('the token that was issued has no record')
-    const { rights: _, fhirUser: __, ...launchContext } = record.extra ?? {}
+    if (!record) {
+      // Its grant ended in this very moment: the code or refresh token was used twice.
+      ctx.status = 400
+      ctx.body = { error: 'invalid_grant', error_description: 'the grant has ended' }
+      return
+    }
+    const { rights, fhirUser: _, ...launchContext } = record.extra ?? {}
     ctx.body = {
       ...body,
       access_token: signAccessToken({
@@ -277,11 +288,14 @@ export class AuthorizationServer {
       ...launchContext,
     }
     await context.record({
-      action: 'token',
+      action: ctx.oidc.params?.['grant_type'] === 'refresh_token' ? 'refresh' : 'token',
       outcome: 'success',
       client: record.clientId,
+      token: jti,
       ...(record.accountId !== undefined && { subject: record.accountId }),
-      detail: record.scope ?? '',
+      ...(rights?.user && { user: rights.user }),
+      ...(rights && { role: rights.role }),
+      ...(launchContext.patient !== undefined && { patient: launchContext.patient }),
     })
   }
 

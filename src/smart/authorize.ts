@@ -239,9 +239,10 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'success',
       subject: account.subject,
-      user: `${account.user.type}/${account.user.id}`,
+      user: account.user,
+      role: account.role,
       client: client.id,
-      detail: granted.join(' '),
+      ...(launchContext.patient !== undefined && { patient: launchContext.patient }),
     })
     const { subject, at, methods } = progress.signIn
     await provider.interactionFinished(
@@ -271,7 +272,7 @@ export class Authorizing {
       action: 'authorize',
       outcome: 'failure',
       client,
-      detail: `${error}: ${description}`,
+      why: error,
     })
     await provider.interactionFinished(
       request,

@@ -35,7 +35,7 @@ export type Parts = {
 }
 
 /** acr of a sign-in with a second factor. */
-export const mfaClass = 'http://schemas.openid.net/pape/policies/2007/06/multi-factor'
+export const mfaClass = 'mfa'
 
 export const routes = {
   authorization: '/authorize',
@@ -75,13 +75,9 @@ export async function openProvider(parts: Parts): Promise<Provider> {
 
 async function recordRefusal({ context }: Parts, ctx: KoaContextWithOIDC, error: { error?: string }): Promise<void> {
   const client = ctx.oidc.client?.clientId
+  const why = error.error ?? 'error'
   await context
-    .record({
-      action: 'refuse',
-      outcome: 'failure',
-      ...(client !== undefined && { client }),
-      detail: error.error ?? 'error',
-    })
+    .record({ action: 'refuse', outcome: 'failure', ...(client !== undefined && { client }), why })
     .catch(context.report)
 }
 
@@ -111,7 +107,7 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
         },
       }),
     scopes: [...identityScopes],
-    claims: { openid: ['sub'], fhirUser: ['fhirUser'], profile: ['fhirUser', 'name'] },
+    claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], fhirUser: ['fhirUser'], profile: ['fhirUser', 'name'] },
     conformIdTokenClaims: false,
     acrValues: [mfaClass],
     responseTypes: ['code'],
@@ -202,6 +198,8 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
       client.grantTypeAllowed('refresh_token') &&
       (source.scopes.has('offline_access') || source.scopes.has('online_access')),
     rotateRefreshToken: true,
+    revokeGrantPolicy: () => true,
+    allowOmittingSingleRegisteredRedirectUri: false,
     ttl: {
       AccessToken: accessSeconds,
       AuthorizationCode: codeSeconds,
