@@ -3,9 +3,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { CommandRefused } from './command.js'
+import { CommandRefused, type Operated } from './command.js'
 import { askDoor, type Door, openDoor } from './command-door.js'
-import type { Site } from './site.js'
 
 let folder: string
 let door: Door | undefined
@@ -13,7 +12,7 @@ const reported: unknown[] = []
 const path = () => join(folder, 'a.db.door')
 
 const actions = {
-  echo: async (_site: Site, input: object) => [JSON.stringify(input)],
+  echo: async (_operated: Operated, input: object) => [JSON.stringify(input)],
   refuse: async () => {
     throw new CommandRefused('There is no such tenant.')
   },
@@ -21,7 +20,7 @@ const actions = {
     throw new Error('the password is sesame')
   },
 }
-const open = () => openDoor(path(), { site: {} as Site, actions, report: (error) => void reported.push(error) })
+const open = () => openDoor(path(), { operated: {} as Operated, actions, report: (error) => void reported.push(error) })
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'door-'))
@@ -69,7 +68,7 @@ describe('the door of a running server', () => {
   })
 
   test('cannot be where a path is too long for a socket', async () => {
-    const options = { site: {} as Site, actions, report: () => {} }
+    const options = { operated: {} as Operated, actions, report: () => {} }
     expect(await openDoor(join(folder, 'x'.repeat(120)), options)).toBeUndefined()
   })
 })

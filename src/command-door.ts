@@ -8,12 +8,18 @@
  */
 import { unlinkSync } from 'node:fs'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import { type Action, CommandRefused, type Input } from './command.js'
+import { type Action, CommandRefused, type Input, type Operated } from './command.js'
 import { readText } from './read-text.js'
-import type { Site } from './site.js'
 
 /** Names of errors whose message is a sentence for the person who gave the command. */
-const sentences = new Set(['CommandRefused', 'ConfigError', 'StoreUnusable'])
+export const sentences = new Set([
+  'CommandRefused',
+  'StoreUnusable',
+  'RegistrationRefused',
+  'MintRefused',
+  'AccountRefused',
+  'PasswordRefused',
+])
 
 /** Most bytes of a command and of its answer: a file of callers. */
 const sizeMax = 64 * 1024 * 1024
@@ -24,7 +30,7 @@ const pathMax = 100
 export type Door = { close(): Promise<void> }
 
 export type DoorOptions = {
-  site: Site
+  operated: Operated
   actions: Readonly<Record<string, Action>>
   report(error: unknown): void
 }
@@ -65,7 +71,7 @@ function unlink(path: string): void {
 }
 
 async function answer(
-  { site, actions, report }: DoorOptions,
+  { operated, actions, report }: DoorOptions,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -76,7 +82,7 @@ async function answer(
     const { action, input } = JSON.parse(await readText(incoming, sizeMax)) as { action: string; input: Input }
     const carryOut = Object.hasOwn(actions, action) ? actions[action] : undefined
     if (!carryOut) throw new CommandRefused('The running server is of another version and does not know this command.')
-    say(200, { lines: await carryOut(site, input) })
+    say(200, { lines: await carryOut(operated, input) })
   } catch (error) {
     const isSentence = error instanceof Error && sentences.has(error.name)
     if (!isSentence) report(error)

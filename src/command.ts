@@ -9,12 +9,22 @@
 import type { Command } from 'commander'
 import type { Config } from './config.js'
 import type { Site, World } from './site.js'
+import type { AuthorizationServer, People } from './smart/index.js'
 
 /** What a person asked for, as options and arguments. */
 export type Input = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
 
+/** What a command works on. */
+export type Operated = {
+  config: Config
+  site: Site
+  /** The authorization server of a tenant that is there. */
+  smart(world: World): Promise<AuthorizationServer>
+  people(world: World): Promise<People>
+}
+
 /** Carries out an action; what is returned are lines to print. @throws CommandRefused */
-export type Action = (site: Site, input: Input) => Promise<string[]>
+export type Action = (operated: Operated, input: Input) => Promise<string[]>
 
 export type Run = (action: string, input: Input) => Promise<void>
 
@@ -50,12 +60,18 @@ export const listOf = (input: Input, name: string): string[] => {
 }
 
 /** The tenant a command is about: `--tenant`, or the default one. */
-export async function worldOf(site: Site, input: Input): Promise<World> {
+export async function worldOf({ site }: Operated, input: Input): Promise<World> {
   const tenant = textOf(input, 'tenant') ?? 'default'
   const world = await site.world(tenant)
   if (!world) throw new CommandRefused(`There is no tenant "${tenant}"; "hospitallink tenant list" shows them.`)
   return world
 }
+
+export const smartOf = async (operated: Operated, input: Input): Promise<AuthorizationServer> =>
+  operated.smart(await worldOf(operated, input))
+
+export const peopleOf = async (operated: Operated, input: Input): Promise<People> =>
+  operated.people(await worldOf(operated, input))
 
 /** Rows as columns; the first row is their heads. */
 export function columns(rows: readonly (readonly string[])[]): string[] {

@@ -192,6 +192,35 @@ function proxies(value: string): BlockList | undefined {
   }
 }
 
+const secretText = (variable: string, sentence: string): Setting<string> => ({
+  ...text(variable, '', sentence),
+  secret: true,
+})
+
+/** How messages of one kind go out. */
+function delivery(
+  variable: string,
+  isAllowed: (value: string) => boolean,
+  types: string,
+  sentence: string,
+): Setting<string> {
+  return {
+    variable,
+    type: types,
+    default: 'console',
+    sentence,
+    read: (value) => {
+      if (value !== 'console' && value !== 'none' && !(URL.canParse(value) && isAllowed(value)))
+        throw new ConfigError(`must be ${types}`)
+      return value
+    },
+    show: (value) => value.replace(/\/\/[^/?]*@/, '//(hidden)@'),
+    developmentOnly: (value) => value === 'console',
+  }
+}
+
+const isWebhook = (value: string): boolean => /^https?:\/\//.test(value)
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -210,6 +239,12 @@ export const settings = {
     read: storeUrl,
     show: (text: string) => text.replace(/\/\/[^/?]*@/, '//(hidden)@'),
   },
+  storeTimeoutMs: seconds(
+    'STORE_TIMEOUT',
+    30,
+    600,
+    'How long MongoDB may take to answer, a write with its tries included; then clients are told 503 and to try again.',
+  ),
   auth: choice(
     'AUTH',
     'off',
@@ -229,6 +264,11 @@ export const settings = {
       return value === 'on'
     },
   },
+  auditAnchors: text(
+    'AUDIT_ANCHORS',
+    '',
+    'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
+  ),
   masterKey: {
     variable: 'MASTER_KEY',
     type: '32 bytes in base64 or hex',
@@ -293,6 +333,37 @@ export const settings = {
     read: allowList,
     developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
+  mail: delivery(
+    'MAIL',
+    (value) => isWebhook(value) || /^smtps?:\/\//.test(value),
+    '`console`, `none`, `smtp://…`, `smtps://…`, `https://…`',
+    'How codes and invitations go out by e-mail: printed for trying out, an SMTP server, or a signed webhook.',
+  ),
+  mailFrom: text('MAIL_FROM', 'hospitallink@localhost', 'Sender of e-mail.'),
+  sms: delivery(
+    'SMS',
+    isWebhook,
+    '`console`, `none`, `https://…`',
+    'How codes and invitations go out by SMS: printed for trying out, or a signed webhook.',
+  ),
+  webhookKey: secretText('WEBHOOK_KEY', 'Key of the HMAC that signs messages to webhooks.'),
+  peppers: {
+    variable: 'PEPPER',
+    type: 'secrets, separated by commas',
+    default: '',
+    sentence:
+      'Kept outside the store and needed to check passwords and codes; a new one stands first, those before stay until everybody has signed in.',
+    read: (value: string): readonly string[] => value.split(',').flatMap((each) => each.trim() || []),
+    secret: true as const,
+  },
+  breachedPasswords: text(
+    'BREACHED_PASSWORDS',
+    '',
+    'File of passwords that are refused, as Pwned Passwords publishes it; the commonest are refused without it.',
+  ),
+  sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'How long staff who do nothing stay signed in.'),
+  sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
+  sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'How long anybody stays signed in.'),
   zone: {
     variable: 'ZONE',
     type: 'IANA time zone',
@@ -424,6 +495,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     )
   if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
     throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if ((isWebhook(config.mail) || isWebhook(config.sms)) && config.webhookKey.length < 16)
+    throw new ConfigError('WEBHOOK_KEY must have 16 characters at least, so that receivers can trust messages.')
   if ((config.tlsCert === '') !== (config.tlsKey === ''))
     throw new ConfigError('TLS_CERT and TLS_KEY are set together or not at all.')
   if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')

@@ -12,6 +12,9 @@ import { operationOutcome, writeJson } from './fhir/index.js'
 
 export type Handle = (request: IncomingMessage, response: ServerResponse) => void
 
+/** How long nothing may pass on a connection whose request is being answered. */
+const silenceMs = 300_000
+
 /** Not listening yet. */
 export function listener(config: Config, handle: Handle): HttpServer {
   const options = {
@@ -31,6 +34,8 @@ export function listener(config: Config, handle: Handle): HttpServer {
           handle,
         )
   server.maxConnections = config.connectionsMax
+  // A client that does not read its answer holds it in our memory.
+  server.timeout = silenceMs
   server.on('clientError', answerClientError)
   // Only 100-continue is known: https://datatracker.ietf.org/doc/html/rfc9110#section-10.1.1
   server.on('checkExpectation', (_request, response: ServerResponse) => {

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { doorOf, type Input } from './command.js'
-import { askDoor } from './command-door.js'
+import { askDoor, sentences } from './command-door.js'
 import { type Config, ConfigError, readConfig, rows, written } from './config.js'
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -92,6 +92,11 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
   const { startServer } = await import('./server.js')
   const server = await startServer(config)
   console.log(`hospitallink ${version} answers at ${server.baseUrl}`)
+  const first = await server.firstAdministrator()
+  if (first !== undefined)
+    console.log(
+      `\nNobody can sign in yet. This link makes the first administrator, once, within 72 hours:\n\n  ${first}\n`,
+    )
   if (hints) console.log(hintsFor(server.baseUrl))
   let stopping = false
   const stop = (signal: string) => {
@@ -216,9 +221,11 @@ async function run(action: string, input: Input): Promise<void> {
 async function here(config: Config, action: string, input: Input): Promise<string[]> {
   const { openSite } = await import('./site.js')
   const { actions } = await import('./command-groups.js')
+  const { openLog } = await import('./log.js')
+  const { operated } = await import('./operated.js')
   const site = await openSite(config)
   try {
-    return await actions[action]!(site, input)
+    return await actions[action]!(operated(config, site, openLog({ ...config, logLevel: 'silent' })), input)
   } finally {
     await site.close()
   }
@@ -240,9 +247,6 @@ function fail(error: unknown): never {
   process.exit(2)
 }
 
-/** Names of errors whose message is all that need be said. */
-const sentences = new Set(['Unreachable', 'StoreUnusable', 'CommandRefused'])
-
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { code, path, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
@@ -260,7 +264,9 @@ function sentenceOf(error: unknown): string {
     case 'ENOENT':
       return `${path} does not exist.`
     default:
-      return error instanceof ConfigError || sentences.has(error.name) ? error.message : (error.stack ?? error.message)
+      return error instanceof ConfigError || error.name === 'Unreachable' || sentences.has(error.name)
+        ? error.message
+        : (error.stack ?? error.message)
   }
 }
 

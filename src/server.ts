@@ -12,8 +12,9 @@ import express from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
-import { Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
-import { doorOf } from './command.js'
+import { keepAnchors } from './audit-anchors.js'
+import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
+import { doorOf, type Input } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
@@ -22,6 +23,7 @@ import { closed, type Handle, listener, outcomeOf } from './listener.js'
 import { openLog } from './log.js'
 import { metricsPage } from './metrics-page.js'
 import { opened, watch } from './opening.js'
+import { operated } from './operated.js'
 import { operations } from './operations/index.js'
 import {
   admission,
@@ -50,6 +52,10 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** What the command line asks for. @throws CommandRefused */
+  carryOut(action: string, input: Input): Promise<string[]>
+  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
@@ -75,20 +81,28 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
         handle = answer
       },
     )
-    handle = await handleOf(config, site, log, { load, identities: wiring.identities })
+    const work = operated(config, site, log, wiring.identities)
+    handle = await handleOf(work, log, load, wiring.identify)
+    const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
     const path = doorOf(config)
     const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
-    const door = path === undefined ? undefined : await openDoor(path, { site, actions, report })
+    const door = path === undefined ? undefined : await openDoor(path, { operated: work, actions, report })
     const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      carryOut: async (action, input) => actions[action]!(work, input),
+      firstAdministrator: async () =>
+        config.auth === 'off'
+          ? undefined
+          : (await work.people((await site.world(defaultTenant))!)).firstAdministrator(),
       close: async () => {
         await closed(server, config.closeTimeoutMs)
         load.close()
         unwatch()
         await door?.close()
+        await anchors.close()
         await site.close()
         log.flush()
       },
@@ -177,9 +191,10 @@ export class Endpoints {
   }
 }
 
-type Around = { load: Overload; identities: OpenIdentities | undefined }
+type Work = ReturnType<typeof operated>
 
-async function handleOf(config: Config, site: Site, log: Logger, { load, identities }: Around): Promise<Handle> {
+async function handleOf(work: Work, log: Logger, load: Overload, identify: Wiring['identify']): Promise<Handle> {
+  const { config, site } = work
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
@@ -187,10 +202,14 @@ async function handleOf(config: Config, site: Site, log: Logger, { load, identit
   const metrics = requestMetrics()
   const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
   const shared = { metrics, admit, isOverloaded: load.isOver }
-  const authorizations = config.auth === 'off' ? undefined : new Authorizations({ config, site, log, identities })
+  const authorizations = config.auth === 'off' ? undefined : work.authorizations
   const endpoints = new Endpoints(site, async (each) => {
     const authorization = await authorizations?.of(each)
-    return fhirOf(config, each, log, shared, authorization && knownBy(authorization))
+    const known = authorization && knownBy(authorization)
+    return fhirOf(config, each, log, shared, {
+      ...known,
+      ...(identify && { identify: (request) => identify(request, each) }),
+    })
   })
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()

@@ -7,17 +7,25 @@
  * is first asked for: search parameters, value sets and keys are a tenant's own.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
-import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
+import { anyone, type Caller, type Outbound, outboundHttp, server, viewsOf } from './access/index.js'
 import type { Config } from './config.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical, viewed } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
 export const defaultTenant = 'default'
 
 /** What can be replaced in tests. */
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string; outbound?: Outbound }
+export type Wiring = {
+  log?: Logger
+  clock?: () => number
+  newId?: () => string
+  outbound?: Outbound
+  /** Who asks, in the place of sign-in and tokens. */
+  identify?: (request: IncomingMessage, world: World) => Caller | Promise<Caller>
+}
 
 /** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
 export type World = {
@@ -47,9 +55,10 @@ export type Tenant = { name: string; title: string }
 /** Tenants are named in URLs, in lower case so that no two differ in case only. */
 export const isTenantName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name)
 
-const openDatabase = ({ store, includesMax }: Config, clock: (() => number) | undefined): Promise<Database> => {
+const openDatabase = (config: Config, clock: (() => number) | undefined): Promise<Database> => {
+  const { store, includesMax, storeTimeoutMs: timeLimitMs } = config
   const options = { includesMax, ...(clock && { clock }) }
-  return store.kind === 'mongodb' ? openMongo(store.url, options) : openSqlite(store.path, options)
+  return store.kind === 'mongodb' ? openMongo(store.url, { ...options, timeLimitMs }) : openSqlite(store.path, options)
 }
 
 /** `port` is the one that is listened on, where the settings leave it open. */
@@ -119,7 +128,7 @@ async function openWorld(
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
-    store: definitions.store,
+    store: viewed(definitions.store, viewsOf(caller)),
     rules: [definitions.rule],
     // Looked up with each request: uploaded parameters come and go.
     get searchParams() {

@@ -24,7 +24,7 @@ export const tenantCommands: CommandGroup = {
       .action(({ json }: { json?: true }) => run('tenant list', { json }))
   },
   actions: {
-    'tenant add': async (site, input) => {
+    'tenant add': async ({ site }, input) => {
       const { isTenantName } = await import('./site.js')
       const name = neededOf(input, 'name')
       const title = textOf(input, 'title') ?? name
@@ -34,7 +34,7 @@ export const tenantCommands: CommandGroup = {
       if (!(await site.addTenant({ name, title }))) throw new CommandRefused(`There is a tenant "${name}" already.`)
       return [`The FHIR base of ${name} is ${await baseOf(site, name)}`]
     },
-    'tenant list': async (site, input) => {
+    'tenant list': async ({ site }, input) => {
       const tenants = await site.tenants()
       const rows = await Promise.all(
         tenants.map(async ({ name, title }) => ({ name, title, base: await baseOf(site, name) })),

@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/R4/organization-definitions.html#Organization.partOf
  *
  * Asked once, when a token is verified. A tree that leads nowhere, or round in a circle, has no hospital: whoever
- * belongs to it sees what people of no hospital see.
+ * belongs to it sees what people of no hospital see. An organisation that is not stored is a hospital of its own.
  */
 import { isObject, type Json, type JsonObject, period, type Ref, type Resource } from '../fhir/index.js'
 import { custodianOf } from '../search/index.js'
@@ -32,6 +32,8 @@ export async function lineOf(look: Pick<Look, 'read'>, organization: string): Pr
   for (let id: string | undefined = organization; id !== undefined; ) {
     if (line.includes(id) || line.length === depthMax) return undefined
     const found: Resource | undefined = await look.read({ type: 'Organization', id })
+    // An organisation that only tokens name has nobody above it.
+    if (!found && line.length === 0) return [organization]
     if (!found || found['active'] === false) return undefined
     line.push(id)
     const { partOf } = found

@@ -42,7 +42,7 @@ export type Role = {
   name: string
   title: string
   cells: readonly Cell[]
-  refers: readonly { types: ReadonlySet<string>; relation: Relation }[]
+  refers: readonly { types: ReadonlySet<string>; from: ReadonlySet<string>; relation: Relation }[]
   /** `Organization.partof`: what members of the role may change although it moves a resource elsewhere. */
   moves: ReadonlySet<string>
 }
@@ -65,7 +65,7 @@ type Written = {
     {
       title: string
       cells: (Omit<Cell, 'types' | 'acts'> & { types: string[]; acts: string; why?: string })[]
-      refers?: { types: string[]; relation: Relation }[]
+      refers?: { types: string[]; from: string[]; relation: Relation }[]
       moves?: string[]
     }
   >
@@ -87,7 +87,7 @@ export function readRoles(table: unknown, schema: object): RoleTable {
     )
   const { freshMinutes, windows, guardians, groups, roles } = table
   const typesOf = (names: readonly string[]) => new Set(names.flatMap((name) => named(name, groups)))
-  return {
+  const read: RoleTable = {
     freshMs: freshMinutes * 60_000,
     windows,
     guardians,
@@ -102,16 +102,31 @@ export function readRoles(table: unknown, schema: object): RoleTable {
             types: typesOf(types),
             acts: actsOf(acts),
           })),
-          refers: refers.map(({ types, relation }) => ({ types: typesOf(types), relation })),
+          refers: refers.map(({ types, from, relation }) => ({
+            types: typesOf(types),
+            from: typesOf(from),
+            relation,
+          })),
           moves: new Set(moves),
         },
       ]),
     ),
   }
+  for (const role of read.roles.values()) refuseBlindUpdates(role)
+  return read
+}
+
+/** Who does not see all of a resource cannot send back all of it. */
+function refuseBlindUpdates({ name, cells }: Role): void {
+  const partial = new Set(cells.flatMap(({ without, types }) => (without ? [...types] : [])))
+  for (const { acts, types } of cells) {
+    const blind = acts.has('update') ? [...types].find((type) => partial.has(type)) : undefined
+    if (blind !== undefined) throw new Error(`the table of roles: ${name} updates ${blind} without seeing all of it`)
+  }
 }
 
 function named(name: string, groups: Record<string, string[]>): readonly string[] {
-  if (name === '*') return resourceTypes
+  if (name === '*') return resourceTypes.filter((type) => !definitionTypes.has(type))
   if (name === '@definitions') return [...definitionTypes]
   const types = name.startsWith('@') ? (Object.hasOwn(groups, name.slice(1)) ? groups[name.slice(1)]! : []) : [name]
   const unknown = types.find((type) => !isResourceType(type))

@@ -15,10 +15,11 @@ import type { Context } from './context.js'
 /** A record as FHIR shows it, and as search sees it. */
 export type Seen = { record: AuditRecord; stored: Stored; resource: Resource; subject: Subject }
 
-export function seen({ baseUrls, searchParams, settings }: Context, record: AuditRecord): Seen {
+/** `fullText`: whether words are looked for, which costs more than all the rest. */
+export function seen({ baseUrls, searchParams, settings }: Context, record: AuditRecord, fullText = false): Seen {
   const { stored, resource } = storedEvent(record, baseUrls[0]!)
   const { type, id, updated } = stored
-  const entries = indexed(resource, { searchParams, zone: settings.zone, baseUrls })
+  const entries = indexed(resource, { searchParams, zone: settings.zone, baseUrls, fullText })
   return { record, stored, resource, subject: { type, id, updated, entries } }
 }
 
@@ -44,6 +45,21 @@ async function satisfying(
   if (events.length === 0 || expression.op === 'everything') return [...events]
   const grounded = await ground(context, expression, events, through)
   return events.filter(({ subject }) => match(subject, grounded))
+}
+
+/** Whether an expression looks for words. */
+export function looksForWords(expression: Expression): boolean {
+  switch (expression.op) {
+    case 'and':
+    case 'or':
+      return expression.of.some(looksForWords)
+    case 'not':
+      return looksForWords(expression.of)
+    case 'typed':
+      return Object.values(expression.of).some(looksForWords)
+    default:
+      return expression.op === 'text'
+  }
 }
 
 /** The expression without chains: each is replaced by the references, of these events, that lead where it wants. */

@@ -10,9 +10,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { postedKey, reach } from '../access/index.js'
 import { type Json, tooCostly, unsupported } from '../fhir/index.js'
-import type { Expression, IntervalTest, Parsed, Position, Query, SearchRequest } from '../search/index.js'
+import {
+  and,
+  type Expression,
+  type IntervalTest,
+  type Parsed,
+  type Position,
+  type Query,
+  type SearchRequest,
+} from '../search/index.js'
 import type { AuditQuery, Match } from '../store/index.js'
-import { eventsAmong, type Seen, seen } from './audit-match.js'
+import { eventsAmong, looksForWords, type Seen, seen } from './audit-match.js'
 import type { Context, SearchResult } from './context.js'
 import { pageToken } from './page.js'
 
@@ -59,7 +67,7 @@ export async function auditSearch(
   { asked, now }: { asked: SearchRequest; now: number },
 ): Promise<SearchResult> {
   const { query } = parsed
-  const mine = reach(context.caller, 'search')
+  const mine = reach(context.caller, 'search', 'AuditEvent')
   const ascending = isAscending(query)
   const include = includesOf(query)
   const place = query.after ? placeOf(query.after) : { segment: 0 }
@@ -141,6 +149,7 @@ async function* chunks(
   size: number,
 ): AsyncGenerator<{ looked: number; found: Seen[]; place: Place }> {
   const segments = segmentsOf(query.where)
+  const fullText = looksForWords(and(query.where, within))
   if (ascending) segments.reverse()
   for (let segment = from.segment; segment < segments.length; segment++) {
     let after = segment === from.segment ? from.after : undefined
@@ -155,7 +164,7 @@ async function* chunks(
       if (!last) break
       const found = await eventsAmong(
         context,
-        records.map((record) => seen(context, record)),
+        records.map((record) => seen(context, record, fullText)),
         within,
         query.where,
       )

@@ -17,7 +17,7 @@ import {
   patientsIn,
 } from '../access/index.js'
 import { FhirError, type Ref, unavailable } from '../fhir/index.js'
-import { type AuditEntry, type Stored, StoreLimit, StoreUnavailable } from '../store/index.js'
+import { type AuditEntry, type Match, type Stored, StoreLimit, StoreUnavailable } from '../store/index.js'
 import type { Context } from './context.js'
 
 /** An event but for its outcome. */
@@ -62,6 +62,48 @@ export function audited<A extends unknown[], R>(
   }
   doors.add(interaction)
   return interaction
+}
+
+/** The same for what is handed out in pieces: each once the log has the patients who come with it. */
+export function auditedStream<A extends unknown[]>(
+  asked: (context: Context, ...args: A) => Event,
+  run: (context: Context, ...args: A) => AsyncIterable<Match[]>,
+): (context: Context, ...args: A) => AsyncIterable<Match[]> {
+  const interaction = (context: Context, ...args: A): AsyncIterable<Match[]> =>
+    context.settings.audit ? watched(context, args) : run(context, ...args)
+  async function* watched(context: Context, args: A): AsyncGenerator<Match[]> {
+    const event = asked(context, ...args)
+    const known = new Set<string>()
+    let first = true
+    try {
+      for await (const matches of run(context, ...args)) {
+        const events = newPatients(
+          perPatient(
+            event,
+            matches.map(({ stored }) => stored),
+          ),
+          known,
+        )
+        await leave(context, events.length || !first ? events : [event])
+        first = false
+        yield matches
+      }
+      if (first) await leave(context, [event])
+    } catch (error) {
+      await refused(context, event, error)
+      throw error
+    }
+  }
+  doors.add(interaction)
+  return interaction
+}
+
+/** What the events say of patients who are not known yet. */
+function newPatients(events: readonly Event[], known: Set<string>): Event[] {
+  return events.flatMap((event) => {
+    const patients = (event.patients ?? []).filter((patient) => known.size < known.add(patient).size)
+    return patients.length ? [{ ...event, patients }] : []
+  })
 }
 
 /** Says that the event of this result, or of all in it, is durable. */

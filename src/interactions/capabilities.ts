@@ -72,9 +72,19 @@ const interactions = [
   'search-type',
 ]
 
+/** AuditEvents are added and never changed: docs/decisions/0031-audit-events-live-in-the-log.md */
+const ofAuditEvent = {
+  interaction: ['read', 'vread', 'history-instance', 'create', 'search-type'].map(code),
+  versioning: 'versioned',
+  updateCreate: false,
+  conditionalCreate: false,
+  conditionalUpdate: false,
+  conditionalDelete: 'not-supported',
+}
+
 function resourcesOf({ searchParams, settings }: Context, operations: readonly OfferedOperation[]): JsonObject[] {
   const references = new Map(resourceTypes.map((type) => [type, includesOf(searchParams, type)]))
-  const reverse = reversed(references)
+  const reverse = reversed(new Map([...references].filter(([type]) => type !== 'AuditEvent')))
   return resourceTypes.map((type) => ({
     type,
     profile: `http://hl7.org/fhir/StructureDefinition/${type}`,
@@ -86,12 +96,13 @@ function resourcesOf({ searchParams, settings }: Context, operations: readonly O
     conditionalRead: 'full-support',
     conditionalUpdate: true,
     conditionalDelete: 'multiple',
+    ...(type === 'AuditEvent' && ofAuditEvent),
     referencePolicy: ['literal', 'logical', ...(settings.integrity ? ['enforced'] : [])],
     ...some(
       'searchInclude',
       references.get(type)!.length ? ['*', ...references.get(type)!.map(({ name }) => name)] : [],
     ),
-    ...some('searchRevInclude', reverse.get(type) ?? []),
+    ...some('searchRevInclude', type === 'AuditEvent' ? [] : (reverse.get(type) ?? [])),
     searchParam: paramsOf(searchParams, type).map(described),
     ...some(
       'operation',
@@ -152,7 +163,9 @@ const described = ({ code, url, type }: ActiveParam): JsonObject => ({ name: cod
 
 const offered = ({ code, definition }: OfferedOperation): JsonObject => ({ name: code, definition })
 
-const code = (text: string): JsonObject => ({ code: text })
+function code(text: string): JsonObject {
+  return { code: text }
+}
 
 /** A list that is left out when it is empty. */
 const some = (name: string, list: Json[]): JsonObject => (list.length ? { [name]: list } : {})

@@ -20,6 +20,7 @@ import { Grants } from './grants.js'
 import { inactive, introspected } from './introspection.js'
 import { launchOf } from './launch-request.js'
 import { Launches, launchMs } from './launches.js'
+import { mintRefreshToken, type RefreshSpec } from './mint-refresh.js'
 import type { Pages } from './pages/index.js'
 import { openProvider, type Parts, routes } from './provider.js'
 import { registerDynamically } from './registration.js'
@@ -81,6 +82,11 @@ export class AuthorizationServer {
     const rotated = await this.keys.rotate()
     await this.context.record({ action: 'rotate-keys', outcome: 'success' })
     return rotated
+  }
+
+  /** For development and tests. @throws MintRefused */
+  async mintRefreshToken(spec: RefreshSpec): Promise<string> {
+    return mintRefreshToken({ ...this.parts, provider: (await this.open()).provider }, spec)
   }
 
   smartConfiguration(): JsonObject {

@@ -83,7 +83,6 @@ export class Authorizing {
       locales: localesOf(params),
       ...(hint !== '' && { loginHint: hint.slice(0, 200) }),
       mfa,
-      redirectUri: textOf(params['redirect_uri']),
       ...(after !== undefined && { signedInAfter: after }),
       finish: async (signIn) => {
         if (mfa && !signIn.methods.includes('mfa'))

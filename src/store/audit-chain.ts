@@ -7,7 +7,7 @@
  * shows at the record where it was made. That the end is missing shows against an anchor: a head that was kept
  * elsewhere.
  */
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 import type { AuditEntry, AuditRecord } from './store.js'
 
 /** What the first record of a chain follows. */
@@ -17,7 +17,30 @@ export const genesis: Buffer = Buffer.alloc(32)
 export const written = ({ id, at, keys, text }: AuditEntry): string => `${JSON.stringify([id, at, ...keys])}\n${text}`
 
 export const linkOf = (previousHash: Buffer, entry: AuditEntry): Buffer =>
-  createHash('sha256').update(previousHash).update(written(entry)).digest()
+  linkOfBytes(previousHash, Buffer.from(written(entry)))
+
+/** The same for who has the bytes of what is written. */
+export function linkOfBytes(previousHash: Buffer, bytes: Buffer): Buffer {
+  const size = previousHash.length + bytes.length
+  // Used again and again: a buffer for each record would cost as much as the hash.
+  if (joined.length < size) joined = Buffer.alloc(2 * size)
+  joined.set(previousHash)
+  joined.set(bytes, previousHash.length)
+  return digest('sha256', joined.subarray(0, size), 'buffer')
+}
+
+let joined = Buffer.alloc(4096)
+
+/** The entry of what was written; undefined for what was not written by us. */
+export function readEntry(text: string): AuditEntry | undefined {
+  const end = text.indexOf('\n')
+  try {
+    const [id, at, ...keys] = JSON.parse(text.slice(0, end)) as [string, number, ...string[]]
+    return { id, at, keys, text: text.slice(end + 1) }
+  } catch {
+    return undefined
+  }
+}
 
 /** A place in a chain and what its hash must be, such as a signed head. */
 export type Anchor = { sequence: number; hash: Buffer }

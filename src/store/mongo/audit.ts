@@ -4,7 +4,7 @@
  * https://www.rfc-editor.org/rfc/rfc9162#section-2.1
  *
  * What is appended while another write is on its way goes with the next, so that many readers at once wait for one
- * write. Nothing here changes or removes an entry: chaining adds its place and its hash.
+ * write. Nothing here removes an entry or changes what it says: chaining adds its place and its hash.
  */
 import { Binary, type Db, MongoBulkWriteError, type MongoClient } from 'mongodb'
 import { genesis, linkOf } from '../audit-chain.js'
@@ -14,7 +14,7 @@ import type { Filter } from './filter.js'
 import type { Lanes } from './lanes.js'
 import { commitsCollection, keyOf } from './marks.js'
 import type { Places } from './places.js'
-import { Stamping } from './stamping.js'
+import { type LeaseDocument, Stamping } from './stamping.js'
 
 /** `sq` is the place in the chain, 0 until it is chained; `w` the order in which this process appended. */
 export type AuditDocument = {
@@ -41,6 +41,9 @@ export const auditDocument = (tenant: string, { id, at, keys, text }: AuditEntry
 })
 
 type Parts = { client: MongoClient; db: Db; lanes: Lanes; places: Places; timeLimitMs: number }
+/** The lease has the end of the chain. */
+type AuditLease = LeaseDocument & { hash?: Binary; at?: number }
+
 type Waiting = { entries: readonly AuditEntry[]; done: () => void; failed: (error: unknown) => void }
 
 /** Entries that are written by one command. */
@@ -52,23 +55,26 @@ const ofLog: Filter = { sq: { $gte: 0 } }
 export class Audit implements AuditLog {
   private waiting: Waiting[] = []
   private running: Promise<void> | undefined
-  private readonly stamping: Stamping<AuditDocument>
+  private readonly stamping: Stamping<AuditDocument, AuditLease>
 
   constructor(private readonly parts: Parts) {
     const { client, db, lanes, timeLimitMs } = parts
     const stamped = {
       what: 'chain' as const,
       member: 'sq' as const,
-      order: { at: 1, w: 1 } as const,
+      order: { w: 1 } as const,
       projection: { id: 1, at: 1, keys: 1, text: 1 },
       session: lanes.chaining,
-      stamp: (batch: readonly AuditDocument[], { next: first, hash: last }: { next: number; hash?: Binary }) => {
-        let hash = last ? bytesOf(last) : genesis
+      stamp: (batch: readonly AuditDocument[], { next: first, ...last }: AuditLease) => {
+        let hash = last.hash ? bytesOf(last.hash) : genesis
+        let latest = last.at ?? Number.NEGATIVE_INFINITY
         const set = batch.map((entry, i) => {
-          hash = linkOf(hash, entry)
-          return { sq: first + i, hash: new Binary(hash) }
+          // Several processes append, and clocks differ: along the chain time never runs backwards.
+          latest = Math.max(latest, entry.at)
+          hash = linkOf(hash, { ...entry, at: latest })
+          return { sq: first + i, hash: new Binary(hash), at: latest }
         })
-        return { set, lease: { next: first + batch.length, hash: new Binary(hash) } }
+        return { set, lease: { next: first + batch.length, hash: new Binary(hash), at: latest } }
       },
     }
     this.stamping = new Stamping(client, db, lanes, timeLimitMs, stamped, () => undefined)
@@ -85,10 +91,6 @@ export class Audit implements AuditLog {
   /** Something was appended, perhaps by another process. */
   soon(): void {
     this.stamping.soon()
-  }
-
-  get holds(): boolean {
-    return this.stamping.holds
   }
 
   async append(entries: readonly AuditEntry[]): Promise<void> {

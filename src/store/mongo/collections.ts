@@ -3,22 +3,36 @@
  *
  * https://www.mongodb.com/docs/manual/core/transactions-operations/#restricted-operations
  */
-import type { ClientSession, Db, IndexDescription } from 'mongodb'
+import type { Db, IndexDescription } from 'mongodb'
 import { StoreUnusable } from '../store.js'
+import { contentCollection } from './content.js'
 import { codeOf } from './failures.js'
-import { commitsCollection, keyOf } from './marks.js'
+import { commitsCollection } from './marks.js'
 import { historyOf } from './reader.js'
 
 /** The shape of what lies in the database; another number is another shape. */
 export const layout = 1
 
-/** Every index begins with the tenant; sorted ones end in the order of creation, or the server would sort in memory. */
-const current: IndexDescription[] = [
-  { name: 'created', key: { t: 1, k: 1, o: 1 } },
-  { name: 'updated', key: { t: 1, k: 1, lu: -1, o: 1 } },
-  { name: 'dated', key: { t: 1, k: 1, date1: -1, o: 1 } },
-  { name: 'seldom', key: { t: 1, x: 1 } },
-  { name: 'intervals', key: { t: 1, 'd.p': 1, 'd.hi': 1, 'd.lo': 1 } },
+const living = { partialFilterExpression: { vis: { $exists: true } } }
+
+/**
+ * Every index begins with the tenant. Those that give an order have the class of those who may see a resource before it,
+ * and end in the order of creation, which is unique, or the server would sort in memory. What was deleted is in none.
+ */
+export const current: IndexDescription[] = [
+  { name: 'created', key: { t: 1, k: 1, vis: 1, o: 1 }, ...living },
+  { name: 'updated', key: { t: 1, n: 1, vis: 1, lu: -1, o: 1 }, partialFilterExpression: { n: { $exists: true } } },
+  { name: 'dated', key: { t: 1, n: 1, vis: 1, date1: -1, o: 1 }, partialFilterExpression: { n: { $exists: true } } },
+  {
+    name: 'of a patient',
+    key: { t: 1, pt: 1, vis: 1, date1: -1, o: 1 },
+    partialFilterExpression: { pt: { $exists: true } },
+  },
+  { name: 'seldom', key: { t: 1, x: 1, vis: 1, o: 1 }, ...living },
+  { name: 'intervals', key: { t: 1, vis: 1, 'd.p': 1, 'd.hi': 1, 'd.lo': 1 }, ...living },
+  { name: 'all', key: { t: 1, vis: 1, o: 1 }, ...living },
+  { name: 'all updated', key: { t: 1, vis: 1, lu: -1, o: 1 }, ...living },
+  { name: 'all dated', key: { t: 1, vis: 1, date1: -1, o: 1 }, ...living },
   { name: 'written', key: { t: 1, lu: -1, w: -1 } },
 ]
 
@@ -32,16 +46,15 @@ const fixed: Record<string, IndexDescription[]> = {
     { name: 'sequence', key: { t: 1, seq: 1 }, partialFilterExpression: { seq: { $gt: 0 } } },
     { name: 'uncounted', key: { seq: 1, t: 1, w: 1 }, partialFilterExpression: { seq: 0 } },
     { name: 'chain', key: { t: 1, sq: 1 }, partialFilterExpression: { sq: { $gt: 0 } } },
-    { name: 'unchained', key: { sq: 1, t: 1, at: 1, w: 1 }, partialFilterExpression: { sq: 0 } },
+    { name: 'unchained', key: { sq: 1, t: 1, w: 1 }, partialFilterExpression: { sq: 0 } },
     { name: 'accesses', key: { t: 1, at: 1, id: 1 }, partialFilterExpression: { sq: { $gte: 0 } } },
     { name: 'accesses by key', key: { t: 1, keys: 1, at: 1, id: 1 }, partialFilterExpression: { sq: { $gte: 0 } } },
     { name: 'leases', key: { until: 1 }, partialFilterExpression: { lane: { $gte: 0 } } },
   ],
+  [contentCollection]: [],
   claims: [{ name: 'expiry', key: { at: 1 }, expireAfterSeconds: 0 }],
   secrets: [{ name: 'expiry', key: { at: 1 }, expireAfterSeconds: 0 }],
 }
-
-type Root = { _id: string; types?: string[] }
 
 /** What all tenants share: collections and indexes are made once, whoever needs them first. */
 export class Collections {
@@ -86,43 +99,5 @@ export class Collections {
         )
       throw error
     }
-  }
-}
-
-/** The types that a tenant has. */
-export class TenantTypes {
-  private known: readonly string[] = []
-
-  constructor(
-    readonly collections: Collections,
-    private readonly tenant: string,
-  ) {}
-
-  private get roots() {
-    return this.collections.db.collection<Root>(commitsCollection)
-  }
-
-  /** The types anybody has stored, in an order that is always the same. */
-  async all(session?: ClientSession): Promise<readonly string[]> {
-    const found = await this.roots.findOne(
-      { _id: keyOf.root(this.tenant) },
-      { projection: { types: 1 }, ...(session && { session }) },
-    )
-    this.known = (found?.types ?? []).sort()
-    return this.known
-  }
-
-  /** Makes what the types need, and says so before anything of them is stored. */
-  async ensure(types: Iterable<string>): Promise<void> {
-    const distinct = [...new Set(types)]
-    await Promise.all(distinct.map((type) => this.collections.ensure(type)))
-    if (distinct.every((type) => this.known.includes(type))) return
-    const added = distinct.filter((type) => !this.known.includes(type))
-    await this.roots.updateOne(
-      { _id: keyOf.root(this.tenant) },
-      { $addToSet: { types: { $each: added } } },
-      { upsert: true },
-    )
-    this.known = [...new Set([...this.known, ...added])].sort()
   }
 }

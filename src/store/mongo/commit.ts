@@ -21,12 +21,13 @@ import {
   StoreLimit,
 } from '../store.js'
 import { type AuditDocument, auditDocument } from './audit.js'
-import type { TenantTypes } from './collections.js'
+import { contentCollection, partsOf, wholeMax } from './content.js'
 import { type CurrentDocument, readable, type Searchable, searchable } from './document.js'
 import type { Lanes } from './lanes.js'
 import { type CommitDocument, commitsCollection, keyOf } from './marks.js'
 import type { Places } from './places.js'
 import { historyOf, type Reader } from './reader.js'
+import type { Root } from './root.js'
 import type { Search } from './search.js'
 import { binary, type Row, storedOf, type VersionDocument, versionFields } from './stored.js'
 import { token } from './tokens.js'
@@ -59,7 +60,7 @@ type Parts = {
   db: Db
   reader: Reader
   search: Search
-  types: TenantTypes
+  root: Root
   lanes: Lanes
   places: Places
   clock: () => number
@@ -85,7 +86,7 @@ export class Writer {
 
   /** Those that are refused are left out; the others are stored together. */
   async apply(session: ClientSession, group: readonly Prepared[], alone: boolean): Promise<Decided[]> {
-    const { places, types, search } = this.parts
+    const { places, root, search } = this.parts
     const reader = this.parts.reader.within(session)
     const currents = await this.currents(reader, group)
     for (const row of currents.values()) places.saw(row)
@@ -111,7 +112,7 @@ export class Writer {
     }
     await this.write(session, writes, alone)
     if (alone && group[0]!.commit.integrity && Array.isArray(decided[0]))
-      await this.refuseReferred(reader, decided[0], await types.all(session))
+      await this.refuseReferred(reader, decided[0], await root.allTypes(session))
     return decided
   }
 
@@ -141,7 +142,7 @@ export class Writer {
       // These come last, and take the place of what was read without bytes.
       ...[...changed].map(([type, ids]) => part(type, ids, { ...versionFields, o: 1 })),
     ])
-    return new Map(found.map((row) => [`${row.type}/${row.id}`, row]))
+    return new Map((await reader.whole(found)).map((row) => [`${row.type}/${row.id}`, row]))
   }
 
   private async claimed(
@@ -230,8 +231,9 @@ export class Writer {
     const version = (current?.v ?? 0) + 1
     const body = splice(serialized, version, now)
     const stored: Stored = { type, id, version, updated: now, deleted: false, method, body }
-    const resource = this.parts.documents ? readable(body) : undefined
-    this.replace(stored, current, fitting(body, searchable, resource), writes)
+    const resource = this.parts.documents && body.length <= wholeMax ? readable(body) : undefined
+    const seen = { ...searchable, vis: this.parts.root.classOf(searchable.vis) }
+    this.replace(stored, current, fitting(body, seen, resource), writes)
     return { stored, outcome: current && !current.del ? 'updated' : 'created' }
   }
 
@@ -247,7 +249,7 @@ export class Writer {
   /** The new version takes the place of the current one, which goes to the history. */
   private replace(stored: Stored, current: Current | undefined, more: Document, writes: Writes): void {
     const { reader, places, lanes } = this.parts
-    const { type, id, version, updated, deleted, method, body } = stored
+    const { type, id, version, updated, deleted, method } = stored
     const w = places.next(lanes.number)
     const document: Omit<CurrentDocument, '_id'> = {
       t: reader.tenant,
@@ -259,7 +261,7 @@ export class Writer {
       m: method,
       del: deleted,
       ...more,
-      body: binary(body),
+      ...this.bytesOf(stored, writes),
     }
     const _id = reader.key(id)
     if (!current) {
@@ -277,9 +279,18 @@ export class Writer {
       m: current.m,
       del: current.del,
       until: updated,
-      body: current.body,
+      ...(current.parts ? { body: binary(Buffer.alloc(0)), parts: current.parts } : { body: current.body }),
     }
     writes.insert(historyOf(type), before)
+  }
+
+  /** The bytes, or how many parts they are in. */
+  private bytesOf({ type, id, version, body }: Stored, writes: Writes): Pick<VersionDocument, 'body' | 'parts'> {
+    if (body.length <= wholeMax) return { body: binary(body) }
+    const { reader } = this.parts
+    const parts = partsOf(reader.tenant, reader.version(type, id, version), body)
+    for (const part of parts) writes.insert(contentCollection, part)
+    return { body: binary(Buffer.alloc(0)), parts: parts.length }
   }
 
   private async write(session: ClientSession, writes: Writes, alone: boolean): Promise<void> {
@@ -310,21 +321,29 @@ export class Writer {
       ),
     )
     if (!gone.size) return
-    const links = [...gone.keys()]
-    const found = await reader.union<{ type: string; id: string; x: string[] }>(
+    const link = { $in: [...gone.keys()] }
+    const living = { t: reader.tenant, vis: { $in: [...this.parts.root.classes] } }
+    const found = await reader.union<{ type: string; id: string; k: string[]; x: string[] }>(
       types
         .filter((type) => !exempt.has(type))
         .map((type) => ({
           type,
           stages: [
-            { $match: { t: reader.tenant, x: links.length === 1 ? links[0] : { $in: links } } },
+            {
+              $match: {
+                $or: [
+                  { ...living, k: link },
+                  { ...living, x: link },
+                ],
+              },
+            },
             { $limit: 1 },
-            { $project: { _id: 0, type: { $literal: type }, id: 1, x: 1 } },
+            { $project: { _id: 0, type: { $literal: type }, id: 1, k: 1, x: 1 } },
           ],
         })),
     )
-    for (const { type, id, x } of found)
-      for (const link of x) {
+    for (const { type, id, k, x } of found)
+      for (const link of [...k, ...x]) {
         const deleted = gone.get(link)
         if (deleted) throw new CommitRefused({ kind: 'referred', index: deleted.index, by: { type, id } })
       }
@@ -338,8 +357,10 @@ const lookedAtFrom = 1024 * 1024
 /** The values with the resource as a document where both fit. @throws StoreLimit */
 function fitting(body: Buffer, searchable: Searchable, resource: Document | undefined): Document {
   const both = { ...searchable, ...(resource && { resource }) }
-  if (body.length < lookedAtFrom || body.length + BSON.calculateObjectSize(both) < documentMax) return both
-  if (body.length + BSON.calculateObjectSize(searchable) < documentMax) return searchable
+  if (body.length < lookedAtFrom) return both
+  const room = documentMax - (body.length > wholeMax ? 0 : body.length)
+  if (body.length <= wholeMax && BSON.calculateObjectSize(both) < room) return both
+  if (BSON.calculateObjectSize(searchable) < room) return searchable
   throw new StoreLimit('bytes of a resource and its values', documentMax)
 }
 

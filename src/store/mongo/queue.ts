@@ -6,13 +6,13 @@
  * What waits meanwhile goes with the next. When a transaction of several fails for what is wrong with one of them, each
  * is tried alone. What must not happen beside anything else goes alone.
  */
-import type { MongoClient } from 'mongodb'
+import type { Db, MongoClient } from 'mongodb'
 import { type Commit, CommitRefused, type Committed, StoreUnavailable } from '../store.js'
-import type { TenantTypes } from './collections.js'
 import { type Decided, type Prepared, prepare, type Writer } from './commit.js'
 import { isDuplicate } from './failures.js'
 import type { Lanes } from './lanes.js'
 import type { Places } from './places.js'
+import type { Root } from './root.js'
 import { transaction } from './transaction.js'
 
 type Waiting = {
@@ -20,6 +20,7 @@ type Waiting = {
   alone: boolean
   names: Set<string>
   refs: Set<string>
+  size: number
   /** When it must have been answered, its turn or not. */
   deadline: number
   done: (decided: Decided) => void
@@ -28,6 +29,8 @@ type Waiting = {
 
 /** A transaction holds its snapshot in the server's cache: no more changes than this ride together. */
 const changesMax = 1000
+/** Nor more text than this, unless one brings it alone. */
+const sizeMax = 16 * 1024 * 1024
 
 export class Queue {
   private waiting: Waiting[] = []
@@ -36,7 +39,8 @@ export class Queue {
 
   constructor(
     private readonly client: MongoClient,
-    private readonly types: TenantTypes,
+    private readonly db: Db,
+    private readonly root: Root,
     private readonly lanes: Lanes,
     private readonly places: Places,
     private readonly writer: Writer,
@@ -80,9 +84,10 @@ export class Queue {
     const names = new Set(first.names)
     const refs = new Set(first.refs)
     let changes = first.names.size
+    let { size } = first
     const left: Waiting[] = []
     for (const each of others) {
-      const fits = !each.alone && changes + each.names.size <= changesMax
+      const fits = !each.alone && changes + each.names.size <= changesMax && size + each.size <= sizeMax
       const apart = fits && !meets(each.names, names) && !meets(each.names, refs) && !meets(each.refs, names)
       // Those that are left behind keep their turn: nothing that meets them goes first.
       for (const name of each.names) names.add(name)
@@ -91,6 +96,7 @@ export class Queue {
       else {
         group.push(each)
         changes += each.names.size
+        size += each.size
       }
     }
     this.waiting = left
@@ -116,9 +122,12 @@ export class Queue {
   private async transact(group: readonly Waiting[]): Promise<Decided[]> {
     const prepared = group.map((each) => each.prepared)
     const alone = group[0]!.alone
-    await this.types.ensure(prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)))
+    await this.root.ensure(
+      prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)),
+      prepared.flatMap(({ searchables }) => searchables.flatMap((each) => (each ? [each.vis] : []))),
+    )
     await this.lanes.use()
-    await this.places.resume(this.types.collections.db, this.lanes.tenant)
+    await this.places.resume(this.db, this.lanes.tenant)
     const decided = await transaction(this.client, {
       timeLimitMs: Math.max(1, Math.min(...group.map(({ deadline }) => deadline)) - Date.now()),
       session: this.lanes.committing,
@@ -140,14 +149,27 @@ export class Queue {
   }
 }
 
-function independence({ changes, conditions, claims, integrity }: Commit): Pick<Waiting, 'alone' | 'names' | 'refs'> {
+function independence({
+  changes,
+  conditions,
+  claims,
+  integrity,
+}: Commit): Pick<Waiting, 'alone' | 'names' | 'refs' | 'size'> {
   const names = new Set(changes.map(({ type, id }) => `${type}/${id}`))
   for (const { key } of claims ?? []) names.add(`claim ${key}`)
+  let size = 0
+  for (const change of changes)
+    if (change.op === 'put') size += change.serialized.head.length + change.serialized.tail.length
   const refs = new Set<string>()
   if (integrity)
     for (const change of changes)
       if (change.op === 'put') for (const { type, id } of change.references) refs.add(`${type}/${id}`)
-  return { alone: Boolean(conditions?.length) || (integrity && changes.some(({ op }) => op === 'delete')), names, refs }
+  return {
+    alone: Boolean(conditions?.length) || (integrity && changes.some(({ op }) => op === 'delete')),
+    names,
+    refs,
+    size,
+  }
 }
 
 function meets(some: Set<string>, others: Set<string>): boolean {

@@ -7,9 +7,9 @@
  * is numbered after it is visible. The transaction that numbers writes the lease: a holder that was stopped and awakes
  * when another holds it finds the other's name and numbers nothing.
  */
-import type { Binary, ClientSession, Collection, Db, Document, MongoClient, Sort } from 'mongodb'
+import type { ClientSession, Collection, Db, Document, MongoClient, Sort } from 'mongodb'
 import { codeOf, isDuplicate } from './failures.js'
-import type { Lanes } from './lanes.js'
+import { free, type Lanes } from './lanes.js'
 import { commitsCollection, keyOf } from './marks.js'
 import { transaction } from './transaction.js'
 
@@ -20,10 +20,10 @@ const batchMax = 1000
 /** What comes under load is numbered together. */
 const delayMs = 50
 
-export type LeaseDocument = { _id: string; t: string; holder: string; until: Date; next: number; hash?: Binary }
+export type LeaseDocument = { _id: string; t: string; holder: string; until: Date; next: number }
 
 /** Which documents, and what the next of them is given; both are told the number that comes next. */
-export type Stamped<D extends Document> = {
+export type Stamped<D extends Document, L extends LeaseDocument> = {
   what: 'sequence' | 'chain'
   /** The member that is 0 until it is numbered. */
   member: 'seq' | 'sq'
@@ -31,10 +31,10 @@ export type Stamped<D extends Document> = {
   projection: Document
   session: ClientSession
   /** What each of the batch is set to, and what the lease is. */
-  stamp(batch: readonly D[], lease: LeaseDocument): { set: Document[]; lease: Partial<LeaseDocument> }
+  stamp(batch: readonly D[], lease: L): { set: Document[]; lease: Partial<L> }
 }
 
-export class Stamping<D extends Document & { _id: string }> {
+export class Stamping<D extends Document & { _id: string }, L extends LeaseDocument = LeaseDocument> {
   private timer: NodeJS.Timeout | undefined
   private running: Promise<number> | undefined
   private closed = false
@@ -45,7 +45,7 @@ export class Stamping<D extends Document & { _id: string }> {
     private readonly db: Db,
     private readonly lanes: Lanes,
     private readonly timeLimitMs: number,
-    private readonly stamped: Stamped<D>,
+    private readonly stamped: Stamped<D, L>,
     /** Told after each batch that is visible. */
     private readonly done: () => void,
   ) {}
@@ -56,11 +56,6 @@ export class Stamping<D extends Document & { _id: string }> {
 
   private get leases(): Collection<LeaseDocument> {
     return this.db.collection<LeaseDocument>(commitsCollection)
-  }
-
-  /** Whether it is ours to number what others store. */
-  get holds(): boolean {
-    return this.heldUntil > Date.now()
   }
 
   /** Something was stored. */
@@ -74,8 +69,8 @@ export class Stamping<D extends Document & { _id: string }> {
     this.timer.unref()
   }
 
-  lease(): Promise<LeaseDocument | null> {
-    return this.leases.findOne({ _id: this.key }, { maxTimeMS: this.timeLimitMs })
+  async lease(): Promise<L | null> {
+    return (await this.leases.findOne({ _id: this.key }, { maxTimeMS: this.timeLimitMs })) as L | null
   }
 
   /** Numbers what was stored and is not numbered; only one process does. How many numbers it gave. */
@@ -95,7 +90,12 @@ export class Stamping<D extends Document & { _id: string }> {
       const some = await this.db
         .collection(commitsCollection)
         .findOne({ [this.stamped.member]: 0, t: this.lanes.tenant }, { projection: { _id: 1 } })
-      if (!some || !(await this.hold())) return sum
+      if (!some) return sum
+      if (!(await this.hold())) {
+        // The other numbers this too, or lets go.
+        this.soon()
+        return sum
+      }
       // The sessions of a process that dies are found by its lane.
       await this.lanes.use()
       const given = await transaction(this.client, {
@@ -148,12 +148,14 @@ export class Stamping<D extends Document & { _id: string }> {
       .limit(batchMax)
       .toArray()
     if (!batch.length) return 0
-    const stamps = stamp(batch, lease)
+    const stamps = stamp(batch, lease as L)
+    // Who has numbered everything lets go, so that the process which stores next need not wait for this one.
+    const lasting = { ...stamps.lease, ...(batch.length < batchMax && { until: free }) }
     await this.db
       .collection<Document & { _id: string }>(commitsCollection)
       .bulkWrite(
         [
-          { updateOne: { filter: { _id: this.key, holder }, update: { $set: stamps.lease }, upsert: true } },
+          { updateOne: { filter: { _id: this.key, holder }, update: { $set: lasting }, upsert: true } },
           ...batch.map(({ _id }, i) => ({ updateOne: { filter: { _id }, update: { $set: stamps.set[i]! } } })),
         ],
         { session, ordered: true },
@@ -168,11 +170,7 @@ export class Stamping<D extends Document & { _id: string }> {
     await this.running?.catch(() => 0)
     if (!this.heldUntil) return
     await this.leases
-      .updateOne(
-        { _id: this.key, holder: this.lanes.holder },
-        { $set: { until: new Date(0) } },
-        { maxTimeMS: patienceMs },
-      )
+      .updateOne({ _id: this.key, holder: this.lanes.holder }, { $set: { until: free } }, { maxTimeMS: patienceMs })
       .catch(() => undefined)
   }
 }

@@ -4,8 +4,10 @@
  * https://www.sqlite.org/pragma.html#pragma_quick_check
  */
 import type { IndexEntry } from '../../search/index.js'
+import { Verifier } from '../audit-chain.js'
 import type { Stored } from '../store.js'
 import { dateParam } from '../timeline.js'
+import { auditSpan, keySize, keysOf, portionOf, unpackRecords } from './audit-rows.js'
 import type { Connection } from './connection.js'
 import { Dictionary } from './dictionary.js'
 import { digest } from './digest.js'
@@ -80,6 +82,7 @@ export async function check(
     if (line !== 'ok') findings.add(`the file is damaged: ${line}`)
   await checkIndexes({ db, names, types, entries, findings })
   await checkVersions(db, types, findings)
+  await checkAudit(db, names, findings)
   return findings.list()
 }
 
@@ -207,4 +210,47 @@ async function checkVersions(db: Connection, types: Sql, findings: Findings): Pr
     if (!rows.length) return
     await turn()
   }
+}
+
+/** The chain of the audit log holds, and its index leads to every record and to nothing else. */
+async function checkAudit(db: Connection, names: Names, findings: Findings): Promise<void> {
+  const tenant = names.known
+  if (tenant === undefined) return
+  const verifier = new Verifier()
+  const [first, end] = [tenant * auditSpan, (tenant + 1) * auditSpan]
+  let keys = 0
+  let portion = -1
+  let listed = new Set<string>()
+  for (let last = first; ; ) {
+    const rows = db.rows<[place: number, data: Buffer]>(
+      sql`SELECT place, data FROM audit WHERE place > ${last} AND place < ${end} ORDER BY place LIMIT ${chunk} + 0`,
+    )
+    for (const [place, data] of rows) {
+      const records = unpackRecords(place - first, data)
+      for (const record of records) verifier.add(record)
+      if (portionOf(place) !== portion) listed = keysListed(db, portionOf(place))
+      portion = portionOf(place)
+      const wanted = keysOf(records)
+      keys += wanted.size
+      for (const key of wanted)
+        if (!listed.has(`${key} ${place}`)) findings.add('an audit record is not found by its keys')
+    }
+    if (rows.length < chunk) break
+    last = rows.at(-1)![0]
+    await turn()
+  }
+  const n = db.value<number>(
+    sql`SELECT coalesce(sum(length(keys)), 0) / ${keySize} FROM audit_key WHERE portion >= ${portionOf(first)} AND portion < ${portionOf(end)}`,
+  )
+  if (n !== keys) findings.add(`the index of the audit log has ${n} rows, a rebuild ${keys}`)
+  for (const { sequence, what } of verifier.end()) findings.add(`audit record ${sequence} ${what}`)
+}
+
+function keysListed(db: Connection, portion: number): Set<string> {
+  const listed = new Set<string>()
+  const rows = db.rows<[place: number, keys: Buffer]>(sql`SELECT place, keys FROM audit_key WHERE portion = ${portion}`)
+  for (const [place, keys] of rows)
+    for (let at = 0; at < keys.length; at += keySize)
+      listed.add(`${keys.readUInt32BE(at)} ${place + keys.readUInt16BE(at + 4)}`)
+  return listed
 }

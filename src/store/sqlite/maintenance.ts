@@ -5,6 +5,7 @@
  */
 import type { IndexEntry } from '../../search/index.js'
 import type { Database, Maintenance, Stored } from '../store.js'
+import type { Audit } from './audit.js'
 import { check } from './check.js'
 import { type Connect, Connection } from './connection.js'
 import type { Names } from './names.js'
@@ -13,7 +14,7 @@ import { sql } from './sql.js'
 import { byRid, storedOf, type VersionRow } from './stored.js'
 import type { Writer } from './writer.js'
 
-type File = { path: string; connect: Connect; reader: Connection; pump: Pump }
+type File = { path: string; connect: Connect; reader: Connection; pump: Pump; audit: Audit }
 
 type Parts = { file: File; writer: Connection; writing: Writer; names: Names; tenant: string }
 
@@ -21,7 +22,8 @@ type Parts = { file: File; writer: Connection; writing: Writer; names: Names; te
 const backupPages = 256
 
 /** A connection of its own that sees one state of the file throughout, while others write. */
-async function snapshot<T>({ path, connect }: File, work: (db: Connection) => Promise<T>): Promise<T> {
+async function snapshot<T>({ path, connect, audit }: File, work: (db: Connection) => Promise<T>): Promise<T> {
+  await audit.chained()
   const db = new Connection(connect(path, 'reader'))
   try {
     db.db.exec('BEGIN')

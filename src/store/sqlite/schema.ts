@@ -63,6 +63,16 @@ CREATE INDEX claim_expires ON claim (tenant, expires) WHERE expires IS NOT NULL;
 -- Those of the site itself are of tenant 0.
 CREATE TABLE secret (tenant INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER, PRIMARY KEY (tenant, key)) WITHOUT ROWID;
 CREATE INDEX secret_expires ON secret (tenant, expires) WHERE expires IS NOT NULL;
+
+-- Records of an audit log, a few dozen packed in a row, in the order of their chain: at auditSpan * tenant + the sequence
+-- number of the first. lo is the time of the first.
+CREATE TABLE audit (place INTEGER PRIMARY KEY, lo INTEGER NOT NULL, data BLOB NOT NULL);
+-- Which of them have records with a key: of some thousand records a portion, whose keys lie in a few buckets, each a list
+-- of (digest of a key, row that has it), so that hundreds of records cost a few dozen rows that stand close together.
+CREATE TABLE audit_key (portion INTEGER NOT NULL, bucket INTEGER NOT NULL, place INTEGER NOT NULL, keys BLOB NOT NULL, PRIMARY KEY (portion, bucket, place)) WITHOUT ROWID;
+-- What was taken over from the file of appends.
+CREATE TABLE audit_appended (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO audit_appended (one, number) VALUES (1, 0);
 `
 
 /** Makes the tables in a new file; refuses a file of a later version or of another program. */
