@@ -168,7 +168,6 @@ describe('two processes', () => {
       stop()
     }
     expect(Math.max(...delays)).toBeLessThan(900)
-    console.log(`known in the other process after ${delays.join(', ')} ms`)
   })
 
   test('pages turned through both give each entry once', async () => {
