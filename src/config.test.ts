@@ -20,6 +20,7 @@ const production = {
   MAIL: 'smtp://mail.h.example',
   SMS: 'https://sms.h.example/send',
   WEBHOOK_KEY: 'sixteen or more characters',
+  MASTER_KEY: '0123456789abcdef'.repeat(4),
 }
 
 describe('settings', () => {
@@ -113,6 +114,7 @@ describe('settings', () => {
     [{ AUTH: 'off' }, /AUTH=off .*refused while NODE_ENV=production/],
     [{ MAIL: 'console' }, /MAIL=console .*refused while NODE_ENV=production/],
     [{ SMS: '' }, /SMS=console \(default\) .*refused while NODE_ENV=production/],
+    [{ MASTER_KEY: '' }, /MASTER_KEY must be set/],
     [{ WEBHOOK_KEY: 'short' }, /WEBHOOK_KEY must have 16 characters/],
   ])('production refuses %j', (more, expected) => {
     expect(message(production)).toBe('accepted')

@@ -124,7 +124,7 @@ async function openWorld(
     settings: { ...config, sealingKey: await sealingKeyOf(store) },
     report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
   }
-  const definitions = await Definitions.open(context)
+  const definitions = await Definitions.open(context, { shared: config.store.kind === 'mongodb' })
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
