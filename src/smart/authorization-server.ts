@@ -267,7 +267,12 @@ export class AuthorizationServer {
     const jti = body['access_token']
     if (typeof jti !== 'string') return
     const record = await readTokenRecord(context.secrets, jti)
-    if (!record) throw new Error('the token that was issued has no record')
+    if (!record) {
+      // Its grant ended in this very moment: the code or refresh token was used twice.
+      ctx.status = 400
+      ctx.body = { error: 'invalid_grant', error_description: 'the grant has ended' }
+      return
+    }
     const { rights, fhirUser: _, ...launchContext } = record.extra ?? {}
     ctx.body = {
       ...body,
