@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import Database from 'better-sqlite3'
 import { Binary, MongoClient } from 'mongodb'
 import { auditCommands } from './audit-command.js'
-import type { Input } from './command.js'
+import type { Input, Operated } from './command.js'
 import { readConfig } from './config.js'
 import { startServer } from './server.js'
 import { openSite, type Site } from './site.js'
@@ -51,7 +51,7 @@ function anew(records: readonly Record[]): Record[] {
 }
 
 const audit = (site: Site, command: string, input: Input = {}) =>
-  auditCommands.actions[`audit ${command}`]!(site, input)
+  auditCommands.actions[`audit ${command}`]!({ site } as Operated, input)
 
 /** Some patients, read by somebody. */
 async function someAccesses(base: string): Promise<void> {
@@ -63,7 +63,7 @@ async function someAccesses(base: string): Promise<void> {
   }
 }
 
-const settings = { AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
+const settings = { AUTH: 'off', AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
 let folder: string
 
 beforeAll(() => {

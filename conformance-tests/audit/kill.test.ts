@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { auditCommands } from '../../src/audit-command.js'
+import type { Operated } from '../../src/command.js'
 import { readConfig } from '../../src/config.js'
 import { openSite, type Site } from '../../src/site.js'
 
@@ -171,7 +172,9 @@ test(
       await Promise.all(working)
       const site = await openSite(readConfig(settings()))
       try {
-        expect(await auditCommands.actions['audit verify']!(site, {})).toEqual([expect.stringMatching(/all in order/)])
+        expect(await auditCommands.actions['audit verify']!({ site } as Operated, {})).toEqual([
+          expect.stringMatching(/all in order/),
+        ])
         const { requests, versions, stored } = await inspected(site)
         expect(answered.filter(({ request }) => !requests.has(request))).toEqual([])
         expect(stored.filter((each) => !versions.has(each))).toEqual([])

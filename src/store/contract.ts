@@ -430,6 +430,31 @@ export function contract(engine: Engine): void {
       expect(await store.read({ type: 'Patient', id: '2' }, onlyTwo, 1)).toBeUndefined()
       expect(await store.read({ type: 'Patient', id: '1' }, onlyTwo, 1)).toMatchObject({ version: 1 })
     })
+    check('who watches a tenant is told of its changes until they stop', async () => {
+      const { store } = await given()
+      const seen: number[] = []
+      let last = 0
+      let looking = Promise.resolve()
+      const stop = store.watch(() => {
+        looking = looking.then(async () => {
+          for (const { sequence } of await store.changes(last, 100)) {
+            seen.push(sequence)
+            last = sequence
+          }
+        })
+      })
+      await commit(store, put('Patient/1'))
+      await commit(store, put('Patient/2'))
+      for (let waited = 0; seen.length < 2 && waited < 3000; waited += 20)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(seen).toEqual([1, 2])
+      await looking
+      stop()
+      stop()
+      await commit(store, put('Patient/3'))
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      expect(seen).toEqual([1, 2])
+    })
     check('changes follow in the order in which they became visible', async () => {
       const { store } = await clocked()
       const changes = await store.changes(0, 100)

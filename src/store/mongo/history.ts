@@ -37,10 +37,17 @@ export class History {
     ])
     if (!row) return undefined
     const found = version === undefined || row.v === version ? row : row.old?.[0]
-    return found && storedOf(type, found)
+    if (!found) return undefined
+    const [whole] = await reader.whole([{ ...found, type }])
+    return storedOf(type, whole!)
   }
 
-  async find(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
+  /** As of one time, because a version that is replaced moves from one collection to another. */
+  find(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
+    return reader.atOneTime((within) => this.found(within, query, reach))
+  }
+
+  private async found(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
     const types = query.type === undefined ? await this.types() : [query.type]
     const parts: { type: string; history: boolean; match: Document[] }[] = []
     for (const type of types) {
@@ -96,7 +103,7 @@ export class History {
     for (const each of found)
       if ('total' in each) total += each.total
       else rows.push(each)
-    const page = rows.slice(0, query.count)
+    const page = await reader.whole(rows.slice(0, query.count))
     const last = rows.length > page.length ? page.at(-1) : undefined
     return {
       matches: page.map((row) => ({ stored: storedOf(row.type, row), mode: 'match' })),

@@ -9,6 +9,7 @@ import { type Database, StoreUnusable } from '../store.js'
 import { Collections } from './collections.js'
 import { connect, unusable } from './connect.js'
 import { sentenceOf, timely } from './failures.js'
+import { Feed } from './feed.js'
 import { Keeper } from './keeper.js'
 import { secrets, site } from './secrets.js'
 import { type Tenant, tenant } from './tenant.js'
@@ -23,6 +24,8 @@ export type MongoOptions = {
   timeLimitMs?: number
   /** Whether documents hold the resource itself beside its bytes, for people with a shell and for analytics. */
   documents?: boolean
+  /** Told, in a sentence, what happens to indexes meanwhile. */
+  say?: (sentence: string) => void
 }
 
 export async function openMongo(url: string, options: MongoOptions = {}): Promise<Database> {
@@ -32,14 +35,16 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     targetsMax = 100_000,
     timeLimitMs = 30_000,
     documents = true,
+    say = () => undefined,
   } = options
   const { client, db } = await connect(url, timeLimitMs)
   try {
-    const collections = new Collections(db)
+    const collections = new Collections(db, say)
     await collections.open()
     const tenants = new Map<string, Tenant>()
     const keeper = new Keeper(client, db, () => tenants.values(), opened)
-    const shared = { client, db, collections, clock, includesMax, targetsMax, timeLimitMs, documents }
+    const feed = new Feed(db)
+    const shared = { client, db, collections, feed, clock, includesMax, targetsMax, timeLimitMs, documents }
 
     function opened(name: string): Tenant {
       const known = tenants.get(name)
@@ -71,6 +76,8 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
       },
       close: async () => {
         keeper.close()
+        collections.builds.close()
+        await feed.close()
         for (const each of tenants.values()) await each.close()
         await client.close()
       },

@@ -9,6 +9,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Database, Store } from '../store.js'
+import { Watchers } from '../watchers.js'
 import { Audit } from './audit.js'
 import { AuditFile, type Disk, disk } from './audit-file.js'
 import { AuditReader, auditLog } from './audit-log.js'
@@ -112,12 +113,18 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
       }
       const writing = new Writer(writer, names, numbers, rows, find, fullText, told, clock)
       const history = new History(lookup, questions, tuned, sight)
+      const watchers = new Watchers()
       return {
         read: async (ref, reach, version) => history.read(ref, reach, version),
         search: async (query, reach) => search.find(query, reach),
         history: async (query, reach) => history.find(query, reach),
-        commit: (commit) => pump.commit(writing, commit),
+        commit: async (commit) => {
+          const committed = await pump.commit(writing, commit)
+          if (committed.some(({ outcome }) => outcome !== 'unchanged')) watchers.tell()
+          return committed
+        },
         changes: async (after, limit) => history.changes(after, limit),
+        watch: watchers.watch,
         explain: async (query, reach) => search.explain(query, reach),
         secrets: secrets({ writer, reader, pump, clock, owner: names }),
         audit: auditLog(audit, new AuditReader(reader, names), tenant),
