@@ -11,7 +11,6 @@ import {
   forbidden,
   type Json,
   parseJson,
-  type Ref,
   type Resource,
   referencesIn,
   splice,
