@@ -383,7 +383,13 @@ describe('relations in time', () => {
   })
 
   const guardian = caller({ role: 'guardian', user: { type: 'RelatedPerson', id: 'x' } })
-  const relation = (code: string) => ({ kind: 'token', param: 'relationship', code }) as const
+  const relation = (code: string) =>
+    ({
+      kind: 'token',
+      param: 'relationship',
+      system: 'http://terminology.hl7.org/CodeSystem/v3-RoleCode',
+      code,
+    }) as const
   const period = (lo: number, hi: number) => ({ kind: 'interval', param: ':period', lo, hi }) as const
   test.each<[name: string, evidence: Subject, seen: boolean]>([
     ['by law', subject('RelatedPerson', about, relation('GUARD')), true],
