@@ -118,6 +118,14 @@ describe('the custodian', () => {
     expect(custodianIn(JSON.stringify(JSON.parse(text).entry[0].resource))).toEqual(reference('a'))
   })
 
+  test('is no reference that something could stand in the way of', async () => {
+    const elsewhere = { ...ehr, organizations: ['unheard-of'], hospitals: ['unheard-of'], custodian: 'unheard-of' }
+    const { status, text } = await as(elsewhere).post('Patient', { resourceType: 'Patient' })
+    expect([status, custodianIn(text)]).toEqual([201, reference('unheard-of')])
+    const included = await as(elsewhere).get(`Patient?_id=${JSON.parse(text).id}&_include=*`)
+    expect(JSON.parse(included.text).entry).toHaveLength(1)
+  })
+
   test('is no search parameter of anybody', async () => {
     for (const name of ['custodian', ':custodian', '_custodian', ':custodian:not'])
       expect((await as(doctor).get(`Observation?${encodeURIComponent(name)}=a`)).status).toBe(400)
