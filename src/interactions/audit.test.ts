@@ -157,11 +157,13 @@ describe('what a patient finds in the log is about that patient', () => {
         types: ['AuditEvent'],
         parameters: [['subtype', 'search-type']],
       })
-      const texts = found.matches
-        .map(({ stored }) => stored.body.toString())
-        .filter((text) => text.includes('"Patient?"'))
-      expect(texts.length).toBeGreaterThan(0)
-      for (const text of texts) expect(text).not.toContain(`Patient/${other}`)
+      const events = found.matches.map(({ stored }) => parseJson(stored.body) as Resource)
+      const byOthers = events.filter(({ agent }) => !JSON.stringify(agent).includes(`"value":"${id}"`))
+      expect(byOthers.length).toBeGreaterThan(0)
+      for (const { entity } of byOthers) {
+        expect(JSON.stringify(entity)).not.toContain(other)
+        expect(JSON.stringify(entity)).toContain('(not shown)')
+      }
     }
   })
 
