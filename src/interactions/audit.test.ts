@@ -100,6 +100,15 @@ describe('who did it stands in the event', () => {
   })
 })
 
+test('what the server looks up for itself is recorded where it is about a patient', async () => {
+  const context = { ...own, caller: server('default', 'affiliation') }
+  const { stored } = await create(own, { resourceType: 'Organization', name: 'x' })
+  await update(own, { type: 'Patient', id: 'amina' }, { resourceType: 'Patient', id: 'amina' })
+  expect(await left(context, () => read(context, { type: 'Organization', id: stored.id }))).toEqual([])
+  expect(await left(context, () => read(context, { type: 'Organization', id: 'never-there' }))).toEqual([])
+  expect(await left(context, () => read(context, { type: 'Patient', id: 'amina' }))).toHaveLength(1)
+})
+
 describe('what a patient finds in the log is about that patient', () => {
   const ids = ['amina', 'baraka']
   const about: Record<string, string[]> = { amina: [], baraka: [] }
