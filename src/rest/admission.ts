@@ -4,7 +4,7 @@
  * https://datatracker.ietf.org/doc/html/rfc6585#section-4
  */
 import type { IncomingMessage } from 'node:http'
-import { type AddressOf, type Caller, networkOf, Throttle } from '../access/index.js'
+import { type AddressOf, type Caller, isPatient, networkOf, Throttle } from '../access/index.js'
 import { throttled } from '../fhir/index.js'
 
 /** `caller` undefined: somebody who could not be identified, or need not be. @throws FhirError 429 */
@@ -31,6 +31,3 @@ export function admission(rates: Rates, addressOf: AddressOf, clock?: () => numb
       take(`${caller.tenant} ${caller.client} ${caller.subject}`, isPatient(caller) ? rates.patient : rates.client)
   }
 }
-
-/** The app of a patient reads one record; who asks more often is a script. */
-const isPatient = ({ user }: Caller): boolean => user?.type === 'Patient' || user?.type === 'RelatedPerson'
