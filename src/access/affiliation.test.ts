@@ -45,7 +45,7 @@ describe('from an organisation up to its hospital', () => {
     ['a', ['a']],
     ['a-ward', ['a-ward', 'a']],
     ['a-room', ['a-room', 'a-ward', 'a']],
-    ['gone', undefined],
+    ['gone', ['gone']],
     ['lost', undefined],
     ['egg', undefined],
     ['self', undefined],
