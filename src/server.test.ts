@@ -57,7 +57,11 @@ test('a running request ends before the server does', async () => {
 })
 
 test('the endpoint can be mounted in an Express application, at a path of its own', async () => {
-  const config = readConfig({ STORE: `sqlite:${join(folder, 'a.db')}`, BASE_URL: 'https://hospital.example/r4' })
+  const config = readConfig({
+    AUTH: 'off',
+    STORE: `sqlite:${join(folder, 'a.db')}`,
+    BASE_URL: 'https://hospital.example/r4',
+  })
   const site = await openSite(config)
   const world = (await site.world(defaultTenant))!
   const app = express()

@@ -11,13 +11,13 @@ import { auditSearch, isOfAudit } from './audit-search.js'
 import { audited } from './audited.js'
 import type { Context, SearchResult } from './context.js'
 import { pageState, pageToken } from './page.js'
-import { searchEvent, searchEvents } from './search-event.js'
+import { searchAnswered, searchEvent } from './search-event.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
 export const search = audited(
   {
     asked: (context, request: SearchRequest & { page?: string }) => searchEvent(context, request),
-    answered: searchEvents,
+    answered: searchAnswered,
   },
   searchNow,
 )
