@@ -127,7 +127,7 @@ export class Clients {
       redirectUris: [],
       origins: originsOf(registration.redirectUris ?? []),
       firstParty: false,
-      role: 'backend',
+      role: 'system',
       organizations: [],
       purposes: ['TREAT'],
       ...registration,
