@@ -63,7 +63,7 @@ async function someAccesses(base: string): Promise<void> {
   }
 }
 
-const settings = { AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
+const settings = { AUTH: 'off', AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
 let folder: string
 
 beforeAll(() => {

@@ -247,7 +247,7 @@ export const settings = {
   ),
   auth: choice(
     'AUTH',
-    'off',
+    'on',
     ['on', 'off'],
     'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',

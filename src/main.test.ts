@@ -23,7 +23,14 @@ const started = (parameters: string[], environment: Record<string, string> = {})
   const { NODE_OPTIONS: _, ...inherited } = process.env
   const child = spawn(process.execPath, ['--import', 'tsx', main, ...parameters], {
     cwd: root,
-    env: { ...inherited, STORE: `sqlite:${join(folder, 'a.db')}`, PORT: '0', LOG_LEVEL: 'silent', ...environment },
+    env: {
+      ...inherited,
+      AUTH: 'off',
+      STORE: `sqlite:${join(folder, 'a.db')}`,
+      PORT: '0',
+      LOG_LEVEL: 'silent',
+      ...environment,
+    },
   })
   children.push(child)
   return child

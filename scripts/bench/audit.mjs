@@ -1,10 +1,9 @@
-#!/usr/bin/env node
-import { spawn } from 'node:child_process'
 /**
  * What a durable audit event costs a read: the same server twice, AUDIT=on and AUDIT=off, in one run.
  *
  *     node --import tsx scripts/bench/audit.mjs [rounds] [seconds]
  */
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
