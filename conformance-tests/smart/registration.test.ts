@@ -115,7 +115,7 @@ describe('is refused', () => {
   test('what a client would give itself', async () => {
     const { body } = await register({ ...app, client_id: 'mine', status: 'active', firstParty: true, role: 'doctor' })
     const client = await given().authorization.clients.find(String(body['client_id']))
-    expect(client).toMatchObject({ status: 'pending', firstParty: false, role: 'system' })
+    expect(client).toMatchObject({ status: 'pending', firstParty: false, role: 'backend' })
     expect(body['client_id']).not.toBe('mine')
   })
 })

@@ -128,7 +128,7 @@ export class Clients {
       redirectUris: [],
       origins: originsOf(registration.redirectUris ?? []),
       firstParty: false,
-      role: 'system',
+      role: 'backend',
       organizations: [],
       purposes: ['TREAT'],
       ...registration,
