@@ -47,7 +47,8 @@ export class Authorizing {
     let interaction: Interaction
     try {
       interaction = await provider.interactionDetails(request, response)
-    } catch {
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'SessionNotFound') throw error
       const visit = this.pages.visit(request, response)
       return visit.fail(400, visit.t('errorOld'))
     }

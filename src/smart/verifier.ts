@@ -51,7 +51,7 @@ export class Verifier {
     const { authorization } = request.headers
     const purpose = request.headers['x-purpose-of-use']
     const known = authorization === undefined ? undefined : this.known.get(authorization)
-    if (known && purpose === undefined) {
+    if (known && purpose === undefined && !request.url?.includes('access_token=')) {
       const now = this.parts.context.clock()
       if (now < known.until && now - known.checked < recheckMs) return known.caller
     }
