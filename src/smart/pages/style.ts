@@ -81,7 +81,9 @@ p,ul,ol{margin:0 0 1rem}
 ul,ol{padding-inline-start:1.5rem}
 a{color:var(--accent)}
 label,legend{display:block;font-weight:600;margin:0 0 .25rem}
+form{margin:0 0 1rem}
 fieldset{border:0;padding:0;margin:0 0 1rem}
+legend{padding:0}
 .field{margin:0 0 1rem}
 .hint{color:var(--quiet);margin:0 0 .25rem}
 input:not([type=radio],[type=checkbox]){width:100%;min-height:2.75rem;padding:.5rem .75rem;font:inherit;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:.375rem}
