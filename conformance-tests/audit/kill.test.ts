@@ -41,7 +41,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const settings = () => ({ STORE: store, PORT: '0', LOG_LEVEL: 'silent', AUDIT: 'on' })
+const settings = () => ({ STORE: store, PORT: '0', LOG_LEVEL: 'silent', AUTH: 'off', AUDIT: 'on' })
 
 async function started(): Promise<string> {
   const { NODE_OPTIONS: _, ...inherited } = process.env
@@ -81,6 +81,7 @@ async function ask(base: string, what: string, method: string, path: string, bod
     ...(body && { body: JSON.stringify(body) }),
   })
   await response.arrayBuffer()
+  if (response.status === 401) throw new Error('the server asks who this is')
   answered.push({ request, what })
   const location = response.ok ? response.headers.get('location') : null
   const [written] = (location !== null && /[A-Z][A-Za-z]+\/[^/]+\/_history\/\d+$/.exec(location)) || []
