@@ -74,7 +74,7 @@ const findings = `(() => {
     language: root.lang !== '' && root.dir !== '',
     styled: getComputedStyle(document.body).margin === '0px',
     unnamed: all('input:not([type=hidden])').filter((input) => input.labels.length === 0).length,
-    small: all('button, input:not([type=hidden])').filter((each) => each.getBoundingClientRect().height < 20).length,
+    small: all('button, input:not([type=hidden])').filter((each) => each.getBoundingClientRect().height < 24).length,
     width,
     wide,
   }

@@ -17,6 +17,8 @@ export const admitAll: Admit = () => {}
 
 export function admission(rates: Rates, addressOf: AddressOf, clock?: () => number): Admit {
   const throttle = new Throttle(clock)
+  // The caller of a token is one object as long as the token is remembered; its key is made once.
+  const keys = new WeakMap<Caller, string>()
   const take = (key: string, perSecond: number) => {
     if (perSecond === 0) return
     const seconds = throttle.take(key, { perSecond, burst: 2 * perSecond })
@@ -28,6 +30,15 @@ export function admission(rates: Rates, addressOf: AddressOf, clock?: () => numb
   return (caller, request) => {
     if (!caller) take(networkOf(addressOf(request)), rates.address)
     else if (caller.kind === 'person' || caller.kind === 'system')
-      take(`${caller.tenant} ${caller.client} ${caller.subject}`, isPatient(caller) ? rates.patient : rates.client)
+      take(keyOf(keys, caller), isPatient(caller) ? rates.patient : rates.client)
   }
+}
+
+function keyOf(keys: WeakMap<Caller, string>, caller: Caller): string {
+  let key = keys.get(caller)
+  if (key === undefined) {
+    key = `${caller.tenant} ${caller.client} ${caller.subject}`
+    keys.set(caller, key)
+  }
+  return key
 }

@@ -79,7 +79,7 @@ const headers = helmet({
   // An app may open us in a window of its own and wait for it to come back: fhirclient's `target: 'popup'`.
   crossOriginOpenerPolicy: false,
   xFrameOptions: { action: 'deny' },
-  // Only where people come by https: set by whoever ends TLS, or below.
+  // Only where people come by https, and of this host alone: others in its domain are not ours to judge.
   strictTransportSecurity: false,
 })
 
@@ -89,7 +89,7 @@ export function pages({ tenant, site, base, secure, key }: PagesOptions): Pages 
 
   const protect = (request: IncomingMessage, response: ServerResponse): void => {
     headers(request, response, () => {})
-    if (secure) response.setHeader('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+    if (secure) response.setHeader('Strict-Transport-Security', 'max-age=31536000')
     response.setHeader('Permissions-Policy', 'camera=(), geolocation=(), microphone=(), payment=()')
   }
 

@@ -244,20 +244,22 @@ export type AcceptancePage = Form & {
   sentence?: string
   name?: string | undefined
   userName?: string | undefined
+  /** The field the alert is about. */
+  about?: 'name' | 'login' | 'password' | undefined
   /** Fields that are asked for. */
   asks: { name: boolean; userName: boolean; password: boolean }
 }
 
 export function acceptancePage(visit: Visit, given: AcceptancePage): Shown {
   const { t } = visit
-  const { action, alert, sentence, name, userName, asks } = given
+  const { action, alert, sentence, name, userName, asks, about } = given
   return {
     title: t('inviteTitle'),
     alert,
     body: html`${sentence !== undefined && html`<p>${sentence}</p>`}
 ${visit.form(
   action,
-  html`${asks.name && field({ name: 'name', label: t('inviteName'), autocomplete: 'name', value: name, maxlength: 100 })}${
+  html`${asks.name && field({ name: 'name', label: t('inviteName'), autocomplete: 'name', value: name, maxlength: 100, invalid: about === 'name' })}${
     asks.userName &&
     field({
       name: 'login',
@@ -266,6 +268,7 @@ ${visit.form(
       autocomplete: 'username',
       value: userName,
       maxlength: 100,
+      invalid: about === 'login',
     })
   }${
     asks.password &&
@@ -276,14 +279,14 @@ ${visit.form(
       type: 'password',
       autocomplete: 'new-password',
       maxlength: 1024,
-      invalid: alert !== undefined,
+      invalid: about === 'password',
     })}${field({
       name: 'again',
       label: t('passwordAgain'),
       type: 'password',
       autocomplete: 'new-password',
       maxlength: 1024,
-      invalid: alert !== undefined,
+      invalid: about === 'password',
     })}`
   }${buttons(visit, t('next'))}`,
 )}`,

@@ -112,9 +112,9 @@ export function invitationPages(parts: InvitationPagesParts): InvitationPages {
           throw error
         }
       } catch (error) {
-        const again = (status: number, alert: string): void =>
-          visit.show({ ...form(visit, formPath, invitation, { ...typed, alert }), status })
-        if (error instanceof AccountRefused) return again(422, visit.t(words[error.kind]))
+        const again = (status: number, alert: string, about?: 'login' | 'password'): void =>
+          visit.show({ ...form(visit, formPath, invitation, { ...typed, alert, about }), status })
+        if (error instanceof AccountRefused) return again(422, visit.t(words[error.kind]), aboutOf[error.kind])
         if (error instanceof SignInRefused) return again(refusedStatus(visit, error), refusedText(visit, error))
         throw error
       }
@@ -143,6 +143,15 @@ const words = {
   fields: 'errorFields',
 } as const satisfies Record<AccountRefused['kind'], string>
 
+const aboutOf: Partial<Record<AccountRefused['kind'], 'login' | 'password'>> = {
+  taken: 'login',
+  userName: 'login',
+  short: 'password',
+  long: 'password',
+  known: 'password',
+  differ: 'password',
+}
+
 /** Patients may leave the password out: a code is sent to them each time. */
 const isPatient = (invitation: Invitation): boolean => invitation.kind === 'account' && isPatientRole(invitation.role)
 
@@ -150,7 +159,7 @@ function form(
   visit: Visit,
   action: string,
   invitation: Invitation,
-  typed: { name?: string; login?: string; alert?: string } = {},
+  typed: { name?: string; login?: string; alert?: string; about?: 'login' | 'password' | undefined } = {},
 ): Shown {
   const { t } = visit
   const isAccount = invitation.kind === 'account'
@@ -163,6 +172,7 @@ function form(
   return acceptancePage(visit, {
     action,
     alert: typed.alert,
+    about: typed.about,
     name: typed.name || (isAccount ? invitation.name : undefined),
     userName: typed.login || undefined,
     asks: {
