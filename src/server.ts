@@ -321,8 +321,9 @@ function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts, oauth }: 
         return
       }
     }
-    if (isBelow(basePath, url) && !(basePath === '' && notFhir.test(url))) fhir(request, response)
-    else if (url.startsWith(tenantPath)) toTenant({ endpoints, tenantPath, app, oauth }, request, response)
+    // Before the default tenant's: its FHIR base may be the root of all.
+    if (url.startsWith(tenantPath)) toTenant({ endpoints, tenantPath, app, oauth }, request, response)
+    else if (isBelow(basePath, url) && !(basePath === '' && notFhir.test(url))) fhir(request, response)
     else app(request, response)
   }
 }

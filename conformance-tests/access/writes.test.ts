@@ -19,7 +19,7 @@ const manager: Who = {
   scope: 'user/*.cruds',
   ...a,
 }
-const ehr: Who = { role: 'system', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a }
+const ehr: Who = { role: 'backend', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a }
 const patient: Who = {
   role: 'patient',
   user: { type: 'Patient', id: 'mine' },
@@ -116,6 +116,14 @@ describe('the custodian', () => {
     const { status, text } = await as(doctor).post('', bundle, { prefer: 'return=representation' })
     expect(status).toBe(200)
     expect(custodianIn(JSON.stringify(JSON.parse(text).entry[0].resource))).toEqual(reference('a'))
+  })
+
+  test('is no reference that something could stand in the way of', async () => {
+    const elsewhere = { ...ehr, organizations: ['unheard-of'], hospitals: ['unheard-of'], custodian: 'unheard-of' }
+    const { status, text } = await as(elsewhere).post('Patient', { resourceType: 'Patient' })
+    expect([status, custodianIn(text)]).toEqual([201, reference('unheard-of')])
+    const included = await as(elsewhere).get(`Patient?_id=${JSON.parse(text).id}&_include=*`)
+    expect(JSON.parse(included.text).entry).toHaveLength(1)
   })
 
   test('is no search parameter of anybody', async () => {
@@ -336,4 +344,28 @@ describe('writes', () => {
     expect((await as(ehr).remove('Observation?identifier=same')).status).toBe(204)
     expect((await as(undefined).get('Observation/far-same')).status).toBe(200)
   })
+
+  test('criteria delete no more than the caller may delete', async () => {
+    const [here, there] = ['here', 'there'].map((id) => ({
+      resourceType: 'Practitioner',
+      id: `leaving-${id}`,
+      identifier: [{ value: 'leaving' }],
+    }))
+    await given(here!)
+    await given(there!, 'b')
+    const fresh = { ...manager, signedIn: { at: Date.now(), methods: ['pwd', 'mfa'] } }
+    const entry = [{ request: { method: 'DELETE', url: 'Practitioner?identifier=leaving' } }]
+    for (const type of ['batch', 'transaction'])
+      expect((await as(fresh).post('', { resourceType: 'Bundle', type, entry })).text).toContain(
+        'you may not delete every Practitioner',
+      )
+    expect((await as(undefined).get('Practitioner/leaving-there')).status).toBe(200)
+    const onlyHere = 'Practitioner?identifier=leaving&_id=leaving-here'
+    expect((await as(fresh).remove(onlyHere)).status).toBe(204)
+    expect((await as(undefined).get('Practitioner/leaving-here')).status).toBe(410)
+    expect((await as(doctor).remove('Observation?code:text=x')).status).toBe(403)
+  })
+
+  test('how the store finds things is not told', async () =>
+    expect((await as(doctor).get('Observation?_explain=true')).status).toBe(403))
 })

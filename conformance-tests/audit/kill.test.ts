@@ -41,7 +41,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const settings = () => ({ STORE: store, PORT: '0', LOG_LEVEL: 'silent', AUDIT: 'on' })
+const settings = () => ({ AUTH: 'off', STORE: store, PORT: '0', LOG_LEVEL: 'silent', AUDIT: 'on' })
 
 async function started(): Promise<string> {
   const { NODE_OPTIONS: _, ...inherited } = process.env

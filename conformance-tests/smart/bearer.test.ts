@@ -117,6 +117,8 @@ test('a token in the URL is refused, with or without one in the header', async (
     expect([400, 401]).toContain(status)
     expect(text).not.toContain(good)
   }
+  const lenient = { headers: { prefer: 'handling=lenient' } }
+  expect((await fhir(given(), `Patient?access_token=${good}`, good, lenient)).status).toBe(400)
 })
 
 test('metadata and the first question of a browser need none', async () => {

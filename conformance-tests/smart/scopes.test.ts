@@ -36,6 +36,11 @@ describe('granted is', () => {
     // Nobody allows what is a system's.
     ['system/*.rs patient/Patient.r', 'patient/Patient.r'],
     ['launch/nothing patient/Patient.r', 'patient/Patient.r'],
+    ['launch/patient?role=mother patient/Patient.r', 'launch/patient patient/Patient.r'],
+    [
+      'http://smarthealthit.org/fhir/scopes/patient/Observation.rs',
+      'http://smarthealthit.org/fhir/scopes/patient/Observation.rs',
+    ],
   ])('for "%s" "%s"', async (asked, expected) => expect(await granted(asked)).toBe(expected))
 
   test('never more than the app was registered for', async () => {

@@ -267,3 +267,16 @@ describe('the endpoint answers whatever comes', () => {
     expect(foreign.headers.get('access-control-allow-origin')).toBeNull()
   })
 })
+
+test('what was given, refused and taken back is in the audit log, and no token is', async () => {
+  const body = await tokenOf(given(), { client, scope, signIn: 'subject=ada' })
+  const second = await refresh(body['refresh_token'])
+  await refresh(body['refresh_token'])
+  await post(`${given().issuer}/token`, { grant_type: 'authorization_code', code: 'x', client_id: 'nobody' })
+  const site = await given().server.site.world('default')
+  const text = (await site!.context.store.audit.find({ count: 1000 })).map((entry) => entry.text).join('\n')
+  for (const kind of ['authorization-decision', 'token-issued', 'token-refreshed', 'token-reused', 'token-revoked'])
+    expect(text).toContain(`"what":"${kind}"`)
+  for (const token of [body['access_token'], body['refresh_token'], second.body['refresh_token']])
+    expect(text).not.toContain(String(token))
+})

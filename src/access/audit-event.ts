@@ -61,12 +61,17 @@ export const storedEvent = (entry: AuditEntry, baseUrl: string): ShownEvent => s
 
 /**
  * The AuditEvents of an entry: one, or one for each patient it concerns, as BALP wants it, so that nobody learns from
- * an event about themselves whose data was seen beside theirs. `only`: of this patient, where it concerns several.
+ * an event about themselves whose data was seen beside theirs. `only`: of this patient, where it concerns several;
+ * `discreet`: without the query, which may name others who were asked for.
  */
-export function storedEvents(entry: AuditEntry, baseUrl: string, only?: string): ShownEvent[] {
+export function storedEvents(
+  entry: AuditEntry,
+  baseUrl: string,
+  { only, discreet = false }: { only?: string | undefined; discreet?: boolean } = {},
+): ShownEvent[] {
   const { id, at, text } = entry
   if (text.startsWith('{"posted":')) return [shown(id, at, (parseJson(text) as JsonObject)['posted'] as Resource)]
-  const recorded = JSON.parse(text) as Recorded
+  const recorded = discreetly(JSON.parse(text) as Recorded, discreet)
   const { patients = [], labelsOf = [], data = [], by } = recorded
   const one = (each: Recorded, own: string) => shown(own, at, eventOf(each, at, baseUrl))
   if (patients.length < 2) return [one({ ...recorded, ...(labelsOf[0] && { labels: labelsOf[0] }) }, id)]
@@ -77,6 +82,9 @@ export function storedEvents(entry: AuditEntry, baseUrl: string, only?: string):
       : [],
   )
 }
+
+const discreetly = (recorded: Recorded, discreet: boolean): Recorded =>
+  discreet && recorded.query !== undefined ? { ...recorded, query: '(not shown)' } : recorded
 
 /** Our own ids have no dot. */
 const partOf = (id: string, index: number): string => `${id}.${index + 1}`

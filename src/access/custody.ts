@@ -10,20 +10,22 @@ import { isUnlimited } from './reach.js'
 import { isDefinitionType } from './roles.js'
 
 /**
- * The resource with the custodian it must have: that of `before`, or the caller's hospital for a new one. What a client
- * says of it is dropped. Where nobody is limited, what the resource says is kept: that is how records are loaded.
+ * The id of the custodian a resource must have: that of `before`, or the caller's hospital for a new one. What a client
+ * says of it is not asked. Where nobody is limited it is what the resource says: that is how records are loaded.
  */
-export function inCustody(caller: Caller, resource: Resource, before: Resource | undefined): Resource {
-  if (isUnlimited(caller)) return resource
-  const custodian = before
-    ? custodianOf(before)
-    : isDefinitionType(resource.resourceType)
-      ? undefined
-      : caller.custodian
+export function custodianFor(caller: Caller, resource: Resource, before: Resource | undefined): string | undefined {
+  if (isUnlimited(caller)) return custodianOf(resource)
+  if (before) return custodianOf(before)
+  return isDefinitionType(resource.resourceType) ? undefined : caller.custodian
+}
+
+/** The resource with that custodian, and no other. */
+export function withCustodian(resource: Resource, custodian: string | undefined): Resource {
   const { meta, ...rest } = resource
   const { extension, ...labels } = isObject(meta) ? meta : {}
-  const others = Array.isArray(extension) ? extension.filter((each) => !isCustodian(each)) : []
-  if (custodian === undefined && others.length === (Array.isArray(extension) ? extension.length : 0)) return resource
+  const all = Array.isArray(extension) ? extension : []
+  const others = all.filter((each) => !isCustodian(each))
+  if (custodian === undefined && others.length === all.length) return resource
   const kept: Json[] =
     custodian === undefined
       ? others

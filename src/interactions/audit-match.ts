@@ -6,7 +6,7 @@
  * The log knows time and keys only; the rest is decided event by event, by the matcher that stores agree with. Where
  * an expression leads to other resources, the store is asked about those that the events at hand refer to.
  */
-import { reach, server, storedEvents } from '../access/index.js'
+import { isPatient, reach, server, storedEvents } from '../access/index.js'
 import { unsupported } from '../fhir/index.js'
 import { and, type Expression, indexed, match, or, type Reach, type Subject } from '../search/index.js'
 import type { AuditRecord, Stored } from '../store/index.js'
@@ -17,11 +17,11 @@ export type Seen = { record: AuditRecord; part: number; stored: Stored; subject:
 
 /** `fullText`: whether words are looked for, which costs more than all the rest; `only`: what it must be about or by. */
 export function seenIn(
-  { baseUrls, searchParams, settings }: Context,
+  { caller, baseUrls, searchParams, settings }: Context,
   record: AuditRecord,
   { fullText = false, only }: { fullText?: boolean; only?: string | undefined } = {},
 ): Seen[] {
-  return storedEvents(record, baseUrls[0]!, only).map(({ stored, resource }, part) => {
+  return storedEvents(record, baseUrls[0]!, { only, discreet: isPatient(caller) }).map(({ stored, resource }, part) => {
     const { type, id, updated } = stored
     const entries = indexed(resource, { searchParams, zone: settings.zone, baseUrls, fullText })
     return { record, part, stored, subject: { type, id, updated, entries } }

@@ -100,6 +100,15 @@ describe('who did it stands in the event', () => {
   })
 })
 
+test('what the server looks up for itself is recorded where it is about a patient', async () => {
+  const context = { ...own, caller: server('default', 'affiliation') }
+  const { stored } = await create(own, { resourceType: 'Organization', name: 'x' })
+  await update(own, { type: 'Patient', id: 'amina' }, { resourceType: 'Patient', id: 'amina' })
+  expect(await left(context, () => read(context, { type: 'Organization', id: stored.id }))).toEqual([])
+  expect(await left(context, () => read(context, { type: 'Organization', id: 'never-there' }))).toEqual([])
+  expect(await left(context, () => read(context, { type: 'Patient', id: 'amina' }))).toHaveLength(1)
+})
+
 describe('what a patient finds in the log is about that patient', () => {
   const ids = ['amina', 'baraka']
   const about: Record<string, string[]> = { amina: [], baraka: [] }
@@ -157,11 +166,13 @@ describe('what a patient finds in the log is about that patient', () => {
         types: ['AuditEvent'],
         parameters: [['subtype', 'search-type']],
       })
-      const texts = found.matches
-        .map(({ stored }) => stored.body.toString())
-        .filter((text) => text.includes('"Patient?"'))
-      expect(texts.length).toBeGreaterThan(0)
-      for (const text of texts) expect(text).not.toContain(`Patient/${other}`)
+      const events = found.matches.map(({ stored }) => parseJson(stored.body) as Resource)
+      const byOthers = events.filter(({ agent }) => !JSON.stringify(agent).includes(`"value":"${id}"`))
+      expect(byOthers.length).toBeGreaterThan(0)
+      for (const { entity } of byOthers) {
+        expect(JSON.stringify(entity)).not.toContain(other)
+        expect(JSON.stringify(entity)).toContain('(not shown)')
+      }
     }
   })
 

@@ -57,7 +57,7 @@ export function audited<A extends unknown[], R>(
     if (hasLeft(result)) return result
     const event = asked(context, ...args)
     const whole = event && answered ? answered(result, event, context, ...args) : event
-    if (whole) await leave(context, [whole])
+    if (whole && isRecorded(context, whole)) await leave(context, [whole])
     return result
   }
   doors.add(interaction)
@@ -123,6 +123,13 @@ export const isResultLeft = (result: object): boolean => left.has(result)
 /** Whether the event of a refusal was left where it was thrown. */
 export const isLeft = (error: unknown): boolean => typeof error === 'object' && error !== null && left.has(error)
 
+/**
+ * What the server looks up for itself, such as where somebody works, is shown to nobody. What it writes is recorded with
+ * the commit, and what it reads of patients in any case: somebody will see it.
+ */
+const isRecorded = ({ caller }: Context, { patients = [] }: Event): boolean =>
+  caller.kind !== 'server' || patients.length > 0
+
 /** Leaves the event of an interaction that failed, unless it has one. */
 export const refused = (context: Context, event: Event | undefined, error: unknown): Promise<void> =>
   event ? refusedTogether(context, [[event, error]]) : Promise.resolve()
@@ -131,7 +138,7 @@ export async function refusedTogether(
   context: Context,
   refusals: readonly (readonly [Event, unknown])[],
 ): Promise<void> {
-  if (!context.settings.audit) return
+  if (!context.settings.audit || context.caller.kind === 'server') return
   const now = asking(context)
   const fresh = refusals.filter(([, error]) => !isLeft(error))
   await append(

@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/http.html#create
  */
-import { inCustody } from '../access/index.js'
+import { custodianFor, withCustodian } from '../access/index.js'
 import { invalid, localReference, type Ref, type Resource, serialize } from '../fhir/index.js'
 import { indexed } from '../search/index.js'
 import type { Expect, Put } from '../store/index.js'
@@ -36,9 +36,11 @@ export function prepareChecked(
     before,
   }: { id: string; method: Put['method']; expect?: Expect; links?: Links; before?: Resource },
 ): Put {
-  const resource = inCustody(caller, given, before)
+  // The custodian is no link like others: hospitals are loaded in any order, and closed while their records stay.
+  const custodian = custodianFor(caller, given, before)
+  const resource = withCustodian(given, undefined)
   const references = new Map<string, Ref>()
-  const own = mapLinks(resource, {
+  const linked = mapLinks(resource, {
     reference: (text) => {
       const mapped = links ? links.reference(text) : text
       const first = mapped.charCodeAt(0)
@@ -55,6 +57,7 @@ export function prepareChecked(
     },
     ...(links?.uri && { uri: links.uri }),
   })
+  const own = withCustodian(linked, custodian)
   const type = resource.resourceType
   return {
     op: 'put',

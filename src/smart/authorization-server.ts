@@ -5,25 +5,21 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider'
-import type { Caller } from '../access/index.js'
-import { FhirError, type JsonObject } from '../fhir/index.js'
-import { read } from '../interactions/index.js'
+import type { JsonObject } from '../fhir/index.js'
 import { signAccessToken, TokenRefused, verifyAccessToken } from './access-token.js'
 import type { LoginPages } from './account.js'
 import { keyOfModel, recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
-import { brandBundle } from './brands.js'
-import { Clients, RegistrationRefused } from './clients.js'
+import { Clients } from './clients.js'
 import { ownRoutes, restSecurity, smartConfiguration } from './discovery.js'
 import { ExternalTokens } from './external-tokens.js'
 import { Grants } from './grants.js'
-import { inactive, introspected } from './introspection.js'
-import { launchOf } from './launch-request.js'
-import { Launches, launchMs } from './launches.js'
+import { introspected } from './introspection.js'
+import { Launches } from './launches.js'
 import { mintRefreshToken, type RefreshSpec } from './mint-refresh.js'
+import { OwnEndpoints } from './own-endpoints.js'
 import type { Pages } from './pages/index.js'
 import { openProvider, type Parts, routes } from './provider.js'
-import { registerDynamically } from './registration.js'
 import { sendJson, sendOpen } from './send-json.js'
 import { SigningKeys } from './signing-keys.js'
 import type { SmartContext } from './smart-context.js'
@@ -47,6 +43,7 @@ export class AuthorizationServer {
   readonly launches: Launches
   readonly verifier: Verifier
   private readonly issuer: URL
+  private readonly own: OwnEndpoints
   private people: People | undefined
   private authorizing: Authorizing | undefined
   private opened: { kids: string; provider: Promise<Opened> } | undefined
@@ -63,6 +60,8 @@ export class AuthorizationServer {
     })
     const external = settings.external && new ExternalTokens(context, settings.external)
     this.verifier = new Verifier({ context, keys: this.keys, clients: this.clients, external })
+    const { clients, launches, verifier } = this
+    this.own = new OwnEndpoints({ context, clients, launches, verifier, jtiOf: (token) => this.jtiOf(token) })
   }
 
   /** Without people there are systems and development tokens only. */
@@ -77,7 +76,7 @@ export class AuthorizationServer {
     return this
   }
 
-  /** A person's signing key goes out of use everywhere at once. */
+  /** The next key signs from now on. */
   async rotateKeys(): Promise<{ kid: string }> {
     const rotated = await this.keys.rotate()
     await this.context.record({ action: 'rotate-keys', outcome: 'success' })
@@ -124,15 +123,15 @@ export class AuthorizationServer {
       })
     switch (path) {
       case ownRoutes.brands:
-        return this.brands(request, response)
+        return this.own.brands(request, response)
       case ownRoutes.registration:
-        return this.register(request, response)
+        return this.own.register(request, response)
       case ownRoutes.launch:
-        return this.launch(request, response)
+        return this.own.launch(request, response)
       case '/.well-known/smart-configuration':
         return sendOpen(request, response, this.smartConfiguration())
       case routes.introspection:
-        if (/^bearer /i.test(request.headers.authorization ?? '')) return this.introspect(request, response)
+        if (/^bearer /i.test(request.headers.authorization ?? '')) return this.own.introspect(request, response)
     }
     if (this.people?.pages.asset(request, response)) return
     if (await this.people?.answer(request, response, below)) return
@@ -322,101 +321,6 @@ export class AuthorizationServer {
       ctx.body = rest
     }
   }
-
-  /** https://hl7.org/fhir/smart-app-launch/STU2.2/token-introspection.html: by whoever holds a token, with that token. */
-  private async introspect(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.setHeader('Pragma', 'no-cache')
-    if (request.method !== 'POST') return sendJson(response, 405, { error: 'invalid_request' }, { Allow: 'POST' })
-    const caller = await this.callerOf(request, response)
-    if (!caller) return
-    const form = new URLSearchParams((await bytesOf(request))?.toString('utf8') ?? '')
-    const token = form.get('token')
-    if (token === null || form.getAll('token').length > 1)
-      return sendJson(response, 400, { error: 'invalid_request', error_description: 'send one token' })
-    const jti = await this.jtiOf(token)
-    const record = jti === undefined ? undefined : await readTokenRecord(this.context.secrets, jti)
-    // A system looks at any token, as a resource server does; a person's app at its own.
-    const may = record && (caller.kind === 'system' || caller.client === record.clientId)
-    sendJson(response, 200, may ? introspected(this.context, record) : inactive)
-  }
-
-  /** undefined when the refusal was answered. */
-  private async callerOf(request: IncomingMessage, response: ServerResponse): Promise<Caller | undefined> {
-    try {
-      return await this.verifier.ofHeader(request.headers.authorization)
-    } catch (error) {
-      if (!(error instanceof FhirError)) throw error
-      const { headers = {} } = error.options
-      sendJson(response, error.status, { error: 'invalid_token', error_description: error.message }, headers)
-      return undefined
-    }
-  }
-
-  private brands(request: IncomingMessage, response: ServerResponse): void {
-    sendOpen(request, response, brandBundle(this.context, this.startedAt), 'application/fhir+json; charset=utf-8')
-  }
-
-  private readonly startedAt = new Date().toISOString()
-
-  private async register(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.setHeader('Access-Control-Allow-Origin', '*')
-    if (request.method === 'OPTIONS') {
-      response.writeHead(204, {
-        'Access-Control-Allow-Methods': 'POST',
-        'Access-Control-Allow-Headers': 'content-type',
-        'Access-Control-Max-Age': '3600',
-      })
-      response.end()
-      return
-    }
-    if (request.method !== 'POST')
-      return sendJson(response, 405, { error: 'invalid_request' }, { Allow: 'POST, OPTIONS' })
-    const bytes = await bytesOf(request)
-    if (!bytes) return sendJson(response, 413, { error: 'invalid_client_metadata', error_description: 'too long' })
-    try {
-      const registered = await registerDynamically(this.clients, jsonOf(bytes))
-      await this.context.record({ action: 'register', outcome: 'success', client: String(registered['client_id']) })
-      sendJson(response, 201, registered)
-    } catch (error) {
-      if (!(error instanceof RegistrationRefused)) throw error
-      sendJson(response, 400, { error: error.code, error_description: error.message })
-    }
-  }
-
-  /** The EHR makes a launch for the person who is signed in to it. */
-  private async launch(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.method !== 'POST') return sendJson(response, 405, { error: 'invalid_request' }, { Allow: 'POST' })
-    const caller = await this.callerOf(request, response)
-    if (!caller) return
-    const bytes = await bytesOf(request)
-    const { context, clients, launches } = this
-    try {
-      const { client: id, launchContext } = launchOf(bytes && jsonOf(bytes))
-      const client = await clients.active(id)
-      if (caller.kind !== 'person' || client?.launchUri === undefined)
-        return sendJson(response, 400, {
-          error: 'invalid_request',
-          error_description: 'a person launches an app that is registered with a launch URL',
-        })
-      // Only what the person can see may be handed to an app.
-      const interaction = context.contextOf(caller)
-      const { patient, encounter } = launchContext
-      if (patient !== undefined) await read(interaction, { type: 'Patient', id: patient })
-      if (encounter !== undefined) await read(interaction, { type: 'Encounter', id: encounter })
-      const handle = await launches.make({
-        client: client.id,
-        subject: caller.subject,
-        context: { ...launchContext, tenant: context.tenant },
-      })
-      const url = new URL(client.launchUri)
-      url.searchParams.set('iss', context.baseUrls[0]!)
-      url.searchParams.set('launch', handle)
-      sendJson(response, 201, { launch: handle, launch_url: url.href, expires_in: launchMs / 1000 })
-    } catch (error) {
-      if (!(error instanceof FhirError)) throw error
-      sendJson(response, error.status, { error: 'invalid_request', error_description: error.message })
-    }
-  }
 }
 
 type Opened = { provider: Provider; handle: (request: IncomingMessage, response: ServerResponse) => Promise<void> }
@@ -447,11 +351,3 @@ const onlyOpenid = (body: JsonObject): JsonObject =>
       .filter((name) => body[name] !== undefined)
       .map((name) => [name, body[name]!]),
   )
-
-function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown
-  } catch {
-    return undefined
-  }
-}

@@ -9,18 +9,15 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Provider } from 'oidc-provider'
-import type { Caller } from '../access/index.js'
-import { FhirError, type JsonObject, parseJson } from '../fhir/index.js'
-import { search } from '../interactions/index.js'
 import type { Account, LoginPages, SignIn } from './account.js'
 import type { RegisteredClient } from './clients.js'
 import type { Launch } from './launches.js'
 import { accessSeconds, interactionSeconds, offlineSeconds, onlineSeconds } from './lifetimes.js'
 import { identityScopes, needsPatient, offeredScopes } from './offered-scopes.js'
 import { authorizePage, type Pages, patientPage, roleName, type Visit } from './pages/index.js'
+import { ownPatients, PatientChoice, patientsShown, searchOf } from './patient-choice.js'
 import { mfaClass, type Parts } from './provider.js'
 import type { LaunchContext } from './token-record.js'
-import { finished, rightsOf } from './verifier.js'
 
 type Progress = { signIn: SignIn; patient?: string }
 
@@ -33,7 +30,6 @@ type Turn = {
   path: string
 }
 
-const patientsShown = 20
 /** The step after sign-in; the sign-in pages have all other paths below the interaction. */
 const step = '/authorize'
 
@@ -51,7 +47,8 @@ export class Authorizing {
     let interaction: Interaction
     try {
       interaction = await provider.interactionDetails(request, response)
-    } catch {
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'SessionNotFound') throw error
       const visit = this.pages.visit(request, response)
       return visit.fail(400, visit.t('errorOld'))
     }
@@ -130,7 +127,7 @@ export class Authorizing {
   private async patientOf({ turn, visit, fields, account, client, progress }: Asking): Promise<string | undefined> {
     const own = ownPatients(account)
     const chosen = fields.get('patient') ?? progress.patient
-    const mine = await this.callerOf(account, progress)
+    const choice = await this.choiceOf(account, progress)
     if (own) {
       const id = own.length === 1 ? own[0] : chosen === null ? undefined : own.find((each) => each === chosen)
       if (id !== undefined) return this.chosen(turn, progress, id)
@@ -139,15 +136,15 @@ export class Authorizing {
         return undefined
       }
     } else if (chosen !== undefined && chosen !== null && /^[A-Za-z0-9\-.]{1,64}$/.test(chosen)) {
-      const [found] = await this.patients(mine, [['_id', chosen]])
+      const [found] = await choice.patients([['_id', chosen]])
       if (found) return this.chosen(turn, progress, found.id)
     }
     const words = (fields.get('search') ?? '').slice(0, 100).trim()
     const found = own
-      ? await this.patients(mine, [['_id', own.join(',')]])
+      ? await choice.patients([['_id', own.join(',')]])
       : words === ''
         ? []
-        : await this.patients(mine, searchOf(words))
+        : await choice.patients(searchOf(words))
     visit.show(
       patientPage(visit, {
         action: turn.path + step,
@@ -171,8 +168,8 @@ export class Authorizing {
   private async standaloneContext(asking: Asking, patient: string | undefined): Promise<LaunchContext> {
     if (patient === undefined) return {}
     if (!asking.scopes.includes('launch/encounter')) return { patient }
-    const caller = await this.callerOf(asking.account, asking.progress)
-    const encounter = await this.latestEncounter(caller, patient)
+    const choice = await this.choiceOf(asking.account, asking.progress)
+    const encounter = await choice.latestEncounter(patient)
     return { patient, ...(encounter !== undefined && { encounter }) }
   }
 
@@ -292,60 +289,14 @@ export class Authorizing {
     await secrets.put(keyOf(uid), JSON.stringify(progress), clock() + interactionSeconds * 1000)
   }
 
-  /** The person without an app: what they may see themselves. */
-  private callerOf(account: Account, { signIn }: Progress): Promise<Caller> {
-    const { context } = this.parts
-    return finished(context, {
-      kind: 'person',
-      subject: account.subject,
-      rights: rightsOf(account, { role: account.role, organizations: [], signedIn: signIn }),
-      scope: 'user/*.rs',
-      token: { id: 'sign-in', issuer: context.issuer, expires: context.clock() + 60_000 },
-    })
-  }
-
-  private async patients(
-    caller: Caller,
-    parameters: readonly [string, string][],
-  ): Promise<{ id: string; name: string; birthDate?: string }[]> {
-    const found = await this.found(caller, 'Patient', parameters)
-    return found.map((patient) => ({
-      id: textOf(patient['id']),
-      name: nameIn(patient),
-      ...(typeof patient['birthDate'] === 'string' && { birthDate: patient['birthDate'] }),
-    }))
-  }
-
-  private async found(caller: Caller, type: string, parameters: readonly [string, string][]): Promise<JsonObject[]> {
-    const count = String(patientsShown + 1)
-    try {
-      const { found } = await search(this.parts.context.contextOf(caller), {
-        types: [type],
-        parameters: [...parameters, ['_count', count]],
-      })
-      return found.matches
-        .filter(({ mode }) => mode === 'match')
-        .map(({ stored }) => parseJson(stored.body) as JsonObject)
-    } catch (error) {
-      // The person may not search for patients, or wrote what is no search: there is nobody to choose.
-      if (error instanceof FhirError) return []
-      throw error
-    }
-  }
-
-  /** One that goes on now, else the last. */
-  private async latestEncounter(caller: Caller, patient: string): Promise<string | undefined> {
-    const encounters = await this.found(caller, 'Encounter', [
-      ['patient', patient],
-      ['_sort', '-date'],
-    ])
-    const current = encounters.find(({ status }) => status === 'in-progress') ?? encounters[0]
-    return current && textOf(current['id'])
+  private choiceOf(account: Account, { signIn }: Progress): Promise<PatientChoice> {
+    return PatientChoice.of(this.parts.context, account, signIn)
   }
 
   private async nameOf({ account, progress }: Asking, patient: string | undefined): Promise<string | undefined> {
     if (patient === undefined) return undefined
-    const [found] = await this.patients(await this.callerOf(account, progress), [['_id', patient]])
+    const choice = await this.choiceOf(account, progress)
+    const [found] = await choice.patients([['_id', patient]])
     return found?.name
   }
 }
@@ -376,29 +327,6 @@ const appOf = (client: RegisteredClient, { params }: Interaction) => ({
 })
 
 const whoIs = ({ t }: Visit, { name, role }: Account) => ({ name, role: roleName(t, role) })
-
-/** The few a person can choose from; undefined for staff, who look for one. */
-function ownPatients({ user, guardianOf, role }: Account): readonly string[] | undefined {
-  if (user.type === 'Patient') return [user.id, ...(guardianOf ?? [])]
-  if (guardianOf) return guardianOf
-  return role === 'patient' || role === 'guardian' ? [] : undefined
-}
-
-/** A number is looked for among identifiers, everything else in names. */
-const searchOf = (words: string): [string, string][] => {
-  const escaped = words.replace(/[\\,$|]/g, (character) => `\\${character}`)
-  if (/\d/.test(words)) return [['identifier', escaped]]
-  return escaped.split(/\s+/).map((word) => ['name', word])
-}
-
-function nameIn(patient: JsonObject): string {
-  const names = Array.isArray(patient['name']) ? (patient['name'] as JsonObject[]) : []
-  const [name] = names
-  if (!name) return '–'
-  if (typeof name['text'] === 'string') return name['text']
-  const given = Array.isArray(name['given']) ? name['given'].filter((each) => typeof each === 'string') : []
-  return [...given, textOf(name['family'])].join(' ').trim() || '–'
-}
 
 const wantsMfa = (params: Record<string, unknown>): boolean =>
   [...textOf(params['acr_values']).split(' '), ...textOf(params['step_up']).split(' ')].includes(mfaClass)

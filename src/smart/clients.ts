@@ -64,6 +64,7 @@ const listMax = 50
 
 /** Most registrations that wait for approval: anybody may send one. */
 const pendingMax = 1000
+const pendingMs = 30 * 86_400_000
 
 export class Clients {
   /** Origins of active clients, read again in the background; a new one counts at once where it was registered. */
@@ -136,7 +137,9 @@ export class Clients {
       created: this.clock(),
     })
     if (client.status === 'pending') await this.refuseFlood()
-    if (!(await this.secrets.swap(keyOf(client.id), undefined, JSON.stringify(client))))
+    // Whoever is not approved within a month may register again.
+    const expires = client.status === 'pending' ? this.clock() + pendingMs : undefined
+    if (!(await this.secrets.swap(keyOf(client.id), undefined, JSON.stringify(client), expires)))
       throw new RegistrationRefused('invalid_client_metadata', `there is a client ${client.id} already`)
     await this.readOrigins()
     return { client, ...(secret !== undefined && { secret }) }

@@ -17,6 +17,9 @@ export function oidcLibrary(): Promise<Library> {
 }
 
 async function load(): Promise<Library> {
+  // The library calls URL.parse, which the first versions of Node 20 do not have.
+  const url = URL as { parse?: (text: string, base?: string) => URL | null }
+  url.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null)
   const modules = ['provider.js', 'helpers/errors.js', 'helpers/interaction_policy/index.js']
   const [provider, errors, interactionPolicy] = await Promise.all(
     modules.map((name) => import(`oidc-provider/lib/${name}`) as Promise<unknown>),

@@ -74,11 +74,21 @@ export async function openProvider(parts: Parts): Promise<Provider> {
   return provider
 }
 
-async function recordRefusal({ context }: Parts, ctx: KoaContextWithOIDC, error: { error?: string }): Promise<void> {
+/** What the library says, to us alone, of a code or refresh token that comes again: somebody else may have it. */
+const usedBefore = /already (used|consumed)|used before/
+
+async function recordRefusal(
+  { context }: Parts,
+  ctx: KoaContextWithOIDC,
+  {
+    error: why = 'error',
+    error_detail: detail = '',
+  }: { error?: string | undefined; error_detail?: string | undefined },
+): Promise<void> {
   const client = ctx.oidc.client?.clientId
-  const why = error.error ?? 'error'
+  const action = usedBefore.test(detail) && why === 'invalid_grant' ? 'reuse' : 'refuse'
   await context
-    .record({ action: 'refuse', outcome: 'failure', ...(client !== undefined && { client }), why })
+    .record({ action, outcome: 'failure', ...(client !== undefined && { client }), why })
     .catch(context.report)
 }
 

@@ -33,7 +33,6 @@ type Known = {
   checked: number
   checking: Promise<void> | undefined
   record: TokenRecord | undefined
-  revision: number | undefined
   narrowed?: Map<string, Caller>
 }
 
@@ -52,7 +51,7 @@ export class Verifier {
     const { authorization } = request.headers
     const purpose = request.headers['x-purpose-of-use']
     const known = authorization === undefined ? undefined : this.known.get(authorization)
-    if (known && purpose === undefined) {
+    if (known && purpose === undefined && !request.url?.includes('access_token=')) {
       const now = this.parts.context.clock()
       if (now < known.until && now - known.checked < recheckMs) return known.caller
     }
@@ -123,7 +122,6 @@ export class Verifier {
       ...fresh,
       caller,
       record,
-      revision: account?.revision,
       until: Math.min(claims.exp * 1000, now + rememberedMs),
       checked: now,
     }
@@ -197,7 +195,7 @@ export class Verifier {
   }
 }
 
-const fresh = { checking: undefined, record: undefined, revision: undefined }
+const fresh = { checking: undefined, record: undefined }
 
 async function callerOf(
   context: SmartContext,

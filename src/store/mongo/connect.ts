@@ -41,7 +41,7 @@ const refuse = (sentence: string, cause?: unknown): never => {
   throw new StoreUnusable(sentence, { passing: true, ...(cause !== undefined && { cause }) })
 }
 
-function newClient(url: string, timeLimitMs: number): MongoClient {
+export function newClient(url: string, timeLimitMs: number): MongoClient {
   try {
     return new MongoClient(url, {
       retryReads: true,

@@ -6,7 +6,7 @@
  * A change stream only wakes; what became visible is asked by sequence. Where there is no stream for the moment the
  * patrol looks for itself.
  */
-import type { ChangeStream, Db } from 'mongodb'
+import type { ChangeStream, Db, MongoClient } from 'mongodb'
 import { Watchers } from '../watchers.js'
 import { commitsCollection, keyOf } from './marks.js'
 import type { LeaseDocument } from './stamping.js'
@@ -17,10 +17,17 @@ export class Feed {
   private readonly watchers = new Map<string, { of: Watchers; count: number }>()
   /** The number that comes next, by tenant, as it was seen last. */
   private readonly seen = new Map<string, number>()
-  private stream: ChangeStream | undefined
+  private stream: { changes: ChangeStream; client: MongoClient } | undefined
   private patrolling: NodeJS.Timeout | undefined
 
-  constructor(private readonly db: Db) {}
+  constructor(
+    private readonly db: Db,
+    /**
+     * Makes a client for the stream alone: where the connection of a stream is lost, the driver (7.9) may wait for ever
+     * for the server to be well again, and nothing else must wait with it.
+     */
+    private readonly connect: () => MongoClient,
+  ) {}
 
   watch(tenant: string, listener: () => void): () => void {
     const known = this.watchers.get(tenant) ?? { of: new Watchers(), count: 0 }
@@ -48,8 +55,10 @@ export class Feed {
       this.patrolling.unref()
     }
     if (this.stream) return
+    const client = this.connect()
     // Who numbers writes the lease, with the number that comes next, in the transaction that makes them visible.
-    const stream = this.db
+    const changes = client
+      .db(this.db.databaseName)
       .collection(commitsCollection)
       .watch(
         [
@@ -58,17 +67,24 @@ export class Feed {
         ],
         { maxAwaitTimeMS: patrolMs },
       )
+    const stream = { changes, client }
     this.stream = stream
     const over = () => {
-      if (this.stream === stream) this.stream = undefined
-      stream.close().catch(() => undefined)
+      if (this.stream === stream) void this.end()
     }
-    stream.on('change', (change) => {
+    changes.on('change', (change) => {
       const [tenant, what] = 'documentKey' in change ? String(change.documentKey._id).split('/') : []
       if (tenant !== undefined && what === 'sequence') this.tell(tenant)
     })
-    stream.on('error', over)
-    stream.on('close', over)
+    changes.on('error', over)
+    changes.on('close', over)
+  }
+
+  private async end(): Promise<void> {
+    const { stream } = this
+    this.stream = undefined
+    await stream?.changes.close().catch(() => undefined)
+    await stream?.client.close().catch(() => undefined)
   }
 
   private async patrol(): Promise<void> {
@@ -89,8 +105,6 @@ export class Feed {
   async close(): Promise<void> {
     clearInterval(this.patrolling)
     this.patrolling = undefined
-    const { stream } = this
-    this.stream = undefined
-    await stream?.close().catch(() => undefined)
+    await this.end()
   }
 }

@@ -7,7 +7,7 @@
  */
 import { type Database, StoreUnusable } from '../store.js'
 import { Collections } from './collections.js'
-import { connect, unusable } from './connect.js'
+import { connect, newClient, unusable } from './connect.js'
 import { sentenceOf, timely } from './failures.js'
 import { Feed } from './feed.js'
 import { Keeper } from './keeper.js'
@@ -43,7 +43,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     await collections.open()
     const tenants = new Map<string, Tenant>()
     const keeper = new Keeper(client, db, () => tenants.values(), opened)
-    const feed = new Feed(db)
+    const feed = new Feed(db, () => newClient(url, timeLimitMs))
     const shared = { client, db, collections, feed, clock, includesMax, targetsMax, timeLimitMs, documents }
 
     function opened(name: string): Tenant {
