@@ -65,6 +65,19 @@ const faults = (files) =>
     }),
   )
 
+/** Who opens connections: the door to the outside, and commands, which call the server itself. */
+const callers = ['src/access/outbound.ts', 'src/command-door.ts', 'src/load.ts']
+
+test('nobody but the guarded door calls others', () => {
+  const clients = /\b(request|get|connect|createConnection|Agent|Socket)\b/
+  const calls = (text) =>
+    /(?<![.\w]|async )fetch\(|typeof fetch/.test(text) ||
+    [...text.matchAll(/^import (?!type)([^;']*?) from 'node:(?:https?|http2|net|tls)'/gm)].some(([, names]) =>
+      clients.test(names.replace(/\btype \w+/g, '')),
+    )
+  expect(sources.filter((file) => !isTest(file) && calls(read(file)))).toEqual(callers)
+})
+
 describe('imports', () => {
   test('follow the order of the folders and go through their doors', () => expect(faults(sources)).toEqual([]))
 

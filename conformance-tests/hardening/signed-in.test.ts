@@ -86,6 +86,16 @@ describe('more requests than may be', () => {
     expect((await ask(path, init)).status).not.toBe(429)
   })
 
+  test('of strangers leave no event each: nobody can fill the audit log', async () => {
+    const { audit } = (await server.site.world('default'))!.context.store
+    const from = `198.51.100.${++addresses}`
+    await burst(() => ask('/fhir/Patient', { from }))
+    const before = (await audit.find({ count: 1000 })).length
+    for (let time = 0; time < 20; time++)
+      expect((await ask('/fhir/Patient', { from })).status).toBeGreaterThanOrEqual(401)
+    expect((await audit.find({ count: 1000 })).length - before).toBeLessThan(10)
+  })
+
   test('a forged X-Forwarded-For makes no other address of it', async () => {
     const { count } = await burst(() => ask('/fhir/Patient', { from: `10.0.0.${++addresses}, 198.51.100.77` }))
     expect(count).toBeLessThan(30)

@@ -17,7 +17,14 @@ const json = { 'content-type': 'application/fhir+json' }
 
 async function started(name, audit) {
   const child = spawn(process.execPath, ['--max-semi-space-size=8', '--import', 'tsx', main, 'serve'], {
-    env: { ...process.env, STORE: `sqlite:${join(folder, name)}.db`, PORT: '0', LOG_LEVEL: 'error', AUDIT: audit },
+    env: {
+      ...process.env,
+      STORE: `sqlite:${join(folder, name)}.db`,
+      PORT: '0',
+      LOG_LEVEL: 'error',
+      AUTH: 'off',
+      AUDIT: audit,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const base = await new Promise((resolve) =>

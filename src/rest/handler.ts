@@ -136,13 +136,17 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   }
   // What the server can do is told to everybody: https://hl7.org/fhir/R4/http.html#capabilities
   if (route.interaction === 'capabilities') return answer(anyone, undefined)
-  const strange = (error: unknown) =>
-    recordStranger(service, { request, origin }, { interaction: route.interaction, place, error }).then(() => {
-      throw error
-    })
+  const strange = async (error: unknown): Promise<never> => {
+    // Who asks too often was heard already; an event for each request would fill the log for whoever wants it full.
+    if (!isThrottled(error))
+      await recordStranger(service, { request, origin }, { interaction: route.interaction, place, error })
+    throw error
+  }
   const caller = identified(service, request)
   return caller instanceof Promise ? caller.then((found) => answer(found, found), strange) : answer(caller, caller)
 }
+
+const isThrottled = (error: unknown): boolean => error instanceof FhirError && error.status === 429
 
 /** Who cannot be identified asks as often as an address may: tokens are not to be guessed. */
 function identified(service: Service, request: IncomingMessage): Caller | Promise<Caller> {
