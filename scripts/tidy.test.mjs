@@ -86,6 +86,16 @@ describe('imports', () => {
   ])('%s importing %s: %s', (file, imported, expected) => expect(fault(file, imported)).toBe(expected))
 })
 
+/** Interactions ask the store, and leave an event of it; nobody else does: docs/decisions/0030-one-event-each.md */
+const asksStore = /\bstore\s*\.\s*(read|search|history|commit|changes|explain)\s*\(/
+
+test('only interactions ask the store', () => {
+  const asking = sources.filter(
+    (file) => !/^src\/(store|interactions)\//.test(file) && !isTest(file) && asksStore.test(read(file)),
+  )
+  expect(asking).toEqual([])
+})
+
 test('every file begins by saying what it is', () => {
   const silent = [...sources, ...filesIn('scripts', /\.mjs$/)].filter((file) => {
     if (isTest(file) || /\/index\.ts$|\.test\.mjs$/.test(file)) return false

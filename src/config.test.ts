@@ -12,6 +12,16 @@ const message = (environment: NodeJS.ProcessEnv): string => {
   return 'accepted'
 }
 
+/** What production needs at least. */
+const production = {
+  NODE_ENV: 'production',
+  AUTH: 'on',
+  BASE_URL: 'https://h.example/fhir',
+  MAIL: 'smtp://mail.h.example',
+  SMS: 'https://sms.h.example/send',
+  WEBHOOK_KEY: 'sixteen or more characters',
+}
+
 describe('settings', () => {
   test('an empty environment gives the defaults', () => {
     expect(readConfig({})).toMatchObject({
@@ -59,6 +69,7 @@ describe('settings', () => {
     ['HANDLING', 'loose', /must be one of strict, lenient/],
     ['CORS_ORIGINS', 'https://a.example/path', /must be origins/],
     ['AUTH', 'maybe', /must be one of on, off/],
+    ['TRUSTED_PROXIES', 'proxy.example', /must be addresses or networks/],
     ['OUTBOUND_ALLOW', 'http://peer.example', /http: is allowed on loopback alone/],
   ])('%s=%s is refused with what it must be', (name, value, expected) => {
     expect(message({ [name]: value })).toMatch(expected)
@@ -83,9 +94,33 @@ describe('settings', () => {
   })
 
   test('http: to this machine is refused in production', () => {
-    const environment = { NODE_ENV: 'production', AUTH: 'on', OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8' }
+    const environment = {
+      ...production,
+      OUTBOUND_ALLOW: 'peer.internal,10.0.0.0/8',
+    }
     expect(message(environment)).toBe('accepted')
     expect(message({ ...environment, OUTBOUND_ALLOW: 'http://localhost' })).toMatch(/refused while NODE_ENV/)
+  })
+
+  test.each([[{}], [{ BASE_URL: 'http://hospital.example/fhir' }]])(
+    'production needs the https: address it has: %j',
+    (more) => {
+      expect(message({ ...production, BASE_URL: '', ...more })).toMatch(/BASE_URL must be set to the https: address/)
+    },
+  )
+
+  test.each([
+    [{ AUTH: 'off' }, /AUTH=off .*refused while NODE_ENV=production/],
+    [{ MAIL: 'console' }, /MAIL=console .*refused while NODE_ENV=production/],
+    [{ SMS: '' }, /SMS=console \(default\) .*refused while NODE_ENV=production/],
+    [{ WEBHOOK_KEY: 'short' }, /WEBHOOK_KEY must have 16 characters/],
+  ])('production refuses %j', (more, expected) => {
+    expect(message(production)).toBe('accepted')
+    expect(message({ ...production, ...more })).toMatch(expected)
+  })
+
+  test('a certificate needs its key', () => {
+    expect(message({ TLS_CERT: 'c.pem' })).toBe('TLS_CERT and TLS_KEY are set together or not at all.')
   })
 
   test('a page is never larger than the largest page', () => {

@@ -6,7 +6,8 @@
  * docs/operating.md shows this table; a test keeps the two the same.
  */
 
-import { type Allowed, allowedOf } from './access/index.js'
+import type { BlockList } from 'node:net'
+import { type Allowed, allowedOf, networksOf } from './access/index.js'
 
 /** One row. `developmentOnly` names the values that NODE_ENV=production refuses. */
 export type Setting<T> = {
@@ -129,6 +130,27 @@ function baseUrl(value: string): string | undefined {
   return value.replace(/\/+$/, '')
 }
 
+function masterKey(value: string): Uint8Array | undefined {
+  if (value === '') return undefined
+  const key = Buffer.from(value, /^[0-9a-f]{64}$/i.test(value) ? 'hex' : 'base64')
+  if (key.length !== 32) throw new ConfigError('must be 32 bytes, such as `openssl rand -base64 32` prints')
+  return key
+}
+
+/** `name=value` by name, separated by commas. */
+const pairs = (value: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    value
+      .split(',')
+      .map((pair) => pair.trim())
+      .filter((pair) => pair !== '')
+      .map((pair) => {
+        const at = pair.indexOf('=')
+        if (at < 1 || at === pair.length - 1) throw new ConfigError('must be pairs such as a=b, separated by commas')
+        return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+      }),
+  )
+
 function zone(value: string): string {
   try {
     new Intl.DateTimeFormat('en', { timeZone: value })
@@ -159,6 +181,46 @@ function allowList(value: string): Allowed {
   }
 }
 
+function proxies(value: string): BlockList | undefined {
+  const entries = value.split(',').map((entry) => entry.trim())
+  if (value === '') return undefined
+  try {
+    return networksOf(entries)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new ConfigError(`must be addresses or networks: ${cause.message}`, { cause })
+  }
+}
+
+const secretText = (variable: string, sentence: string): Setting<string> => ({
+  ...text(variable, '', sentence),
+  secret: true,
+})
+
+/** How messages of one kind go out. */
+function delivery(
+  variable: string,
+  isAllowed: (value: string) => boolean,
+  types: string,
+  sentence: string,
+): Setting<string> {
+  return {
+    variable,
+    type: types,
+    default: 'console',
+    sentence,
+    read: (value) => {
+      if (value !== 'console' && value !== 'none' && !(URL.canParse(value) && isAllowed(value)))
+        throw new ConfigError(`must be ${types}`)
+      return value
+    },
+    show: (value) => value.replace(/\/\/[^/?]*@/, '//(hidden)@'),
+    developmentOnly: (value) => value === 'console',
+  }
+}
+
+const isWebhook = (value: string): boolean => /^https?:\/\//.test(value)
+
 export const settings = {
   host: text('HOST', '127.0.0.1', 'Address to listen on. `AUTH=off` allows only loopback addresses.'),
   port: integer('PORT', 8080, [0, 65535], 'Port to listen on; 0 takes a free one.'),
@@ -184,12 +246,77 @@ export const settings = {
     'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',
   ),
+  audit: {
+    variable: 'AUDIT',
+    type: '`on`, `off`',
+    default: '',
+    sentence:
+      'Whether every access is recorded before it is answered. Unset: as AUTH; `off` only together with `AUTH=off`.',
+    read: (value): boolean | undefined => {
+      if (value === '') return undefined
+      if (value !== 'on' && value !== 'off') throw new ConfigError('must be on or off')
+      return value === 'on'
+    },
+  },
+  auditAnchors: text(
+    'AUDIT_ANCHORS',
+    '',
+    'File that signed heads of the audit log are appended to, or `stdout`: keep them where the operator of the store cannot write.',
+  ),
+  masterKey: {
+    variable: 'MASTER_KEY',
+    type: '32 bytes in base64 or hex',
+    default: '',
+    sentence:
+      'Encrypts the private keys in the store (`openssl rand -base64 32`). Unset: they are as safe as the store is.',
+    read: masterKey,
+    secret: true,
+  },
+  externalIssuer: {
+    variable: 'EXTERNAL_ISSUER',
+    type: 'URL',
+    default: '',
+    sentence:
+      "The hospital's own identity provider: its access tokens are accepted besides ours, by the default tenant.",
+    read: baseUrl,
+  },
+  externalAudience: text('EXTERNAL_AUDIENCE', '', 'The `aud` of its access tokens. Unset: the FHIR base.'),
+  externalJwksUri: {
+    variable: 'EXTERNAL_JWKS_URI',
+    type: 'URL',
+    default: '',
+    sentence: 'Where its keys are. Unset: where its OpenID configuration says.',
+    read: baseUrl,
+  },
+  externalClaims: {
+    variable: 'EXTERNAL_CLAIMS',
+    type: 'pairs such as `role=realm_access.roles`',
+    default: 'fhirUser=fhirUser,role=roles,organizations=organizations,scope=scope',
+    sentence: 'Which of its claims say who the person is, their roles, their Organizations and the scopes.',
+    read: pairs,
+  },
+  externalRoles: {
+    variable: 'EXTERNAL_ROLES',
+    type: 'pairs such as `physician=doctor`',
+    default: '',
+    sentence: 'What its roles are called here; roles that are not named give no access.',
+    read: pairs,
+  },
   corsOrigins: {
     variable: 'CORS_ORIGINS',
     type: 'origins, or `*`',
     default: '',
     sentence: 'Web pages of these origins may call the server from a browser, separated by commas.',
     read: origins,
+  },
+  tlsCert: text('TLS_CERT', '', 'File of the certificate chain (PEM), where the server ends TLS itself.'),
+  tlsKey: text('TLS_KEY', '', 'File of its private key (PEM).'),
+  trustedProxies: {
+    variable: 'TRUSTED_PROXIES',
+    type: 'addresses, networks',
+    default: '',
+    sentence: 'Proxies in front whose `X-Forwarded-For` is believed, separated by commas, such as `10.0.0.0/24`.',
+    read: proxies,
   },
   outboundAllow: {
     variable: 'OUTBOUND_ALLOW',
@@ -200,6 +327,37 @@ export const settings = {
     read: allowList,
     developmentOnly: ({ http }: Allowed) => http.size > 0,
   },
+  mail: delivery(
+    'MAIL',
+    (value) => isWebhook(value) || /^smtps?:\/\//.test(value),
+    '`console`, `none`, `smtp://…`, `smtps://…`, `https://…`',
+    'How codes and invitations go out by e-mail: printed for trying out, an SMTP server, or a signed webhook.',
+  ),
+  mailFrom: text('MAIL_FROM', 'hospitallink@localhost', 'Sender of e-mail.'),
+  sms: delivery(
+    'SMS',
+    isWebhook,
+    '`console`, `none`, `https://…`',
+    'How codes and invitations go out by SMS: printed for trying out, or a signed webhook.',
+  ),
+  webhookKey: secretText('WEBHOOK_KEY', 'Key of the HMAC that signs messages to webhooks.'),
+  peppers: {
+    variable: 'PEPPER',
+    type: 'secrets, separated by commas',
+    default: '',
+    sentence:
+      'Kept outside the store and needed to check passwords and codes; a new one stands first, those before stay until everybody has signed in.',
+    read: (value: string): readonly string[] => value.split(',').flatMap((each) => each.trim() || []),
+    secret: true as const,
+  },
+  breachedPasswords: text(
+    'BREACHED_PASSWORDS',
+    '',
+    'File of passwords that are refused, as Pwned Passwords publishes it; the commonest are refused without it.',
+  ),
+  sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'How long staff who do nothing stay signed in.'),
+  sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
+  sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'How long anybody stays signed in.'),
   zone: {
     variable: 'ZONE',
     type: 'IANA time zone',
@@ -209,6 +367,24 @@ export const settings = {
   },
   pageSize: integer('PAGE_SIZE', 20, [1, 10_000], 'Matches on a page when the client asks for no `_count`.'),
   pageSizeMax: integer('PAGE_SIZE_MAX', 1000, [1, 10_000], 'Most matches on a page, whatever `_count` says.'),
+  rateLimit: integer(
+    'RATE_LIMIT',
+    100,
+    [0, 1_000_000],
+    'Requests a second of one client or person with `AUTH=on`, twice as many at once; 0 for any number.',
+  ),
+  rateLimitPatient: integer(
+    'RATE_LIMIT_PATIENT',
+    20,
+    [0, 1_000_000],
+    'The same for the apps of patients and guardians.',
+  ),
+  rateLimitAddress: integer(
+    'RATE_LIMIT_ADDRESS',
+    20,
+    [0, 1_000_000],
+    'The same for requests of one address that bring no valid token.',
+  ),
   includesMax: integer(
     'INCLUDES_MAX',
     10_000,
@@ -231,6 +407,12 @@ export const settings = {
     'Most parameters of one request, in URL and form together.',
   ),
   requestTimeoutMs: seconds('REQUEST_TIMEOUT', 120, 3600, 'How long a client may take to send a request.'),
+  connectionsMax: integer(
+    'CONNECTIONS_MAX',
+    5000,
+    [1, 1_000_000],
+    'Connections held at the same time; more are closed at once.',
+  ),
   keepAliveTimeoutMs: seconds('KEEP_ALIVE_TIMEOUT', 65, 3600, 'How long an idle connection stays open.'),
   closeTimeoutMs: seconds(
     'CLOSE_TIMEOUT',
@@ -256,9 +438,16 @@ export const settings = {
     ['silent', 'error', 'warn', 'info', 'debug'],
     'What is logged; `debug` has a line for each request, without ids or parameters.',
   ),
+  logFile: text('LOG_FILE', '', 'File the log is appended to instead of standard output.'),
+  metricsToken: {
+    ...text('METRICS_TOKEN', '', 'Bearer token for `/metrics`. Unset: open with `AUTH=off`, not there with `AUTH=on`.'),
+    secret: true,
+  },
 } satisfies Record<string, Setting<unknown>>
 
-export type Config = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+type Read = { readonly [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['read']> }
+
+export type Config = Omit<Read, 'audit'> & { readonly audit: boolean }
 
 const prefix = 'HOSPITALLINK_'
 
@@ -279,7 +468,7 @@ export function written(row: Setting<unknown>, environment: NodeJS.ProcessEnv): 
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   refuseUnknown(environment)
   const production = environment['NODE_ENV'] === 'production'
-  const config = Object.fromEntries(
+  const given = Object.fromEntries(
     Object.entries(settings).map(([name, setting]) => {
       const row: Setting<unknown> = setting
       const { text, from } = written(row, environment)
@@ -290,11 +479,20 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
         )
       return [name, value]
     }),
-  ) as Config
+  ) as Read
+  const config = { ...given, audit: given.audit ?? given.auth !== 'off' }
+  if (!config.audit && config.auth !== 'off')
+    throw new ConfigError('AUDIT=off is for AUTH=off: what a person does with their rights is always recorded.')
   if (config.auth === 'off' && !isLoopback(config.host))
     throw new ConfigError(
       `HOST=${config.host} is reachable by others, and AUTH=off would let everybody read everything. Use HOST=127.0.0.1.`,
     )
+  if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
+    throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if ((isWebhook(config.mail) || isWebhook(config.sms)) && config.webhookKey.length < 16)
+    throw new ConfigError('WEBHOOK_KEY must have 16 characters at least, so that receivers can trust messages.')
+  if ((config.tlsCert === '') !== (config.tlsKey === ''))
+    throw new ConfigError('TLS_CERT and TLS_KEY are set together or not at all.')
   if (config.pageSize > config.pageSizeMax) throw new ConfigError('PAGE_SIZE must not be larger than PAGE_SIZE_MAX.')
   return config
 }

@@ -59,7 +59,8 @@ describe('the command line', () => {
   test('shows help and its version', async () => {
     const help = await run(['--help'])
     expect(help.code).toBe(0)
-    for (const command of ['serve', 'load', 'reindex', 'check', 'backup', 'config']) expect(help.out).toContain(command)
+    for (const command of ['serve', 'load', 'reindex', 'check', 'backup', 'config', 'tenant'])
+      expect(help.out).toContain(command)
     expect((await run(['load', '--help'])).out).toContain('--to')
     expect((await run(['version'])).out).toMatch(/^hospitallink \d+\.\d+\.\d+, FHIR 4\.0\.1, Node /)
   })
@@ -104,6 +105,11 @@ describe('the command line', () => {
     expect(loading.err).toContain(`refused: ${broken}: 4`)
     expect(loading.code).toBe(1)
 
+    expect((await run(['tenant', 'add', 'north', '--title', 'The north'])).out).toBe(
+      `The FHIR base of north is ${base.replace('/fhir', '/t/north/fhir')}\n`,
+    )
+    expect((await fetch(`${base.replace('/fhir', '/t/north/fhir')}/metadata`)).status).toBe(200)
+
     const second = await run(['check'])
     expect([second.code, second.err]).toEqual([2, expect.stringContaining('in use by another process')])
     expect(await run(['backup', join(folder, 'copy.db')])).toMatchObject({ code: 0 })
@@ -113,6 +119,11 @@ describe('the command line', () => {
     expect(code).toBe(0)
     expect(out).toContain(`curl ${base}/metadata`)
     expect(await run(['check'])).toMatchObject({ code: 0, out: '2 resources, all in order.\n' })
+    expect((await run(['tenant', 'list', '--json'])).out).toContain('"name":"north","title":"The north"')
+    expect(await run(['tenant', 'add', 'north'])).toMatchObject({
+      code: 2,
+      err: 'There is a tenant "north" already.\n',
+    })
     expect((await run(['check'], { STORE: `sqlite:${join(folder, 'copy.db')}` })).out).toContain('2 resources')
     expect(await run(['reindex'])).toMatchObject({ code: 0, out: '2 resources indexed anew.\n' })
   }, 60_000)

@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { ConfigError, readConfig, rows, written } from './config.js'
+import { doorOf, type Input } from './command.js'
+import { askDoor, sentences } from './command-door.js'
+import { type Config, ConfigError, readConfig, rows, written } from './config.js'
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version
@@ -58,6 +60,9 @@ program
   .argument('<file>', 'the new file')
   .action(backup)
 
+const { commandGroups } = await import('./command-groups.js')
+for (const { declare } of commandGroups) declare(program, run)
+
 program.command('config').description('show every setting, its value and where it comes from').action(showConfig)
 
 program
@@ -87,6 +92,11 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
   const { startServer } = await import('./server.js')
   const server = await startServer(config)
   console.log(`hospitallink ${version} answers at ${server.baseUrl}`)
+  const first = await server.firstAdministrator()
+  if (first !== undefined)
+    console.log(
+      `\nNobody can sign in yet. This link makes the first administrator, once, within 72 hours:\n\n  ${first}\n`,
+    )
   if (hints) console.log(hintsFor(server.baseUrl))
   let stopping = false
   const stop = (signal: string) => {
@@ -200,6 +210,27 @@ async function backup(file: string): Promise<void> {
   console.log(`A consistent copy is in ${file}.`)
 }
 
+/** By the server that runs on the store, or else by this process. */
+async function run(action: string, input: Input): Promise<void> {
+  const config = readConfig(process.env)
+  const door = doorOf(config)
+  const lines = (door !== undefined && (await askDoor(door, action, input))) || (await here(config, action, input))
+  for (const line of lines) console.log(line)
+}
+
+async function here(config: Config, action: string, input: Input): Promise<string[]> {
+  const { openSite } = await import('./site.js')
+  const { actions } = await import('./command-groups.js')
+  const { openLog } = await import('./log.js')
+  const { operated } = await import('./operated.js')
+  const site = await openSite(config)
+  try {
+    return await actions[action]!(operated(config, site, openLog({ ...config, logLevel: 'silent' })), input)
+  } finally {
+    await site.close()
+  }
+}
+
 function showConfig(): void {
   readConfig(process.env)
   for (const row of rows) {
@@ -233,7 +264,7 @@ function sentenceOf(error: unknown): string {
     case 'ENOENT':
       return `${path} does not exist.`
     default:
-      return error instanceof ConfigError || error.name === 'Unreachable' || error.name === 'StoreUnusable'
+      return error instanceof ConfigError || error.name === 'Unreachable' || sentences.has(error.name)
         ? error.message
         : (error.stack ?? error.message)
   }

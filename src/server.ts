@@ -4,18 +4,43 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import express from 'express'
 import helmet from 'helmet'
-import { type Logger, pino } from 'pino'
-import { anyone } from './access/index.js'
+import type { Logger } from 'pino'
+import { addressFrom, anyone } from './access/index.js'
+import { keepAnchors } from './audit-anchors.js'
+import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
+import { doorOf } from './command.js'
+import { openDoor } from './command-door.js'
+import { actions } from './command-groups.js'
 import type { Config } from './config.js'
-import { instant, operationOutcome, unauthenticated, writeJson } from './fhir/index.js'
+import { FhirError, instant, unauthenticated } from './fhir/index.js'
+import { closed, type Handle, listener, outcomeOf } from './listener.js'
+import { openLog } from './log.js'
+import { metricsPage } from './metrics-page.js'
+import { opened, watch } from './opening.js'
+import { operated } from './operated.js'
 import { operations } from './operations/index.js'
-import { type FhirHandler, fhirHandler, frontPage, type Metrics, requestMetrics } from './rest/index.js'
+import {
+  admission,
+  admitAll,
+  type FhirHandler,
+  fhirHandler,
+  frontPage,
+  type Metrics,
+  type Overload,
+  overload,
+  type Rates,
+  requestIdOf,
+  requestMetrics,
+  type Service,
+} from './rest/index.js'
 import { defaultTenant, openSite, type Site, type Wiring, type World } from './site.js'
+import { type AuthorizationServer, sendJson, sendOpen } from './smart/index.js'
 
 export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -26,20 +51,20 @@ export type Server = {
   baseUrl: string
   /** Where it listens, without a path. */
   origin: string
+  site: Site
+  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
 }
 
-export async function startServer(config: Config, wiring: Wiring = {}): Promise<Server> {
-  const log = wiring.log ?? pino({ level: config.logLevel, base: null })
+export type ServerWiring = Wiring & { identities?: OpenIdentities }
+
+export async function startServer(config: Config, wiring: ServerWiring = {}): Promise<Server> {
+  const log = wiring.log ?? openLog(config)
   let handle: Handle = answerStarting
-  const server = createServer(
-    // Longer heads than Node's 16 kB, so that a URL that is too long is told so by us.
-    { maxHeaderSize: 96 * 1024, requestTimeout: config.requestTimeoutMs, keepAliveTimeout: config.keepAliveTimeoutMs },
-    (request, response) => handle(request, response),
-  )
-  server.headersTimeout = Math.min(60_000, config.requestTimeoutMs)
-  server.on('clientError', answerClientError)
+  const load = overload()
+  const server = listener(config, (request, response) => handle(request, response))
   // First the port, which others may have taken, then the store.
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -47,53 +72,80 @@ export async function startServer(config: Config, wiring: Wiring = {}): Promise<
   })
   const { port } = server.address() as AddressInfo
   try {
-    const site = await openSite(config, { ...wiring, log, port })
-    handle = await handleOf(config, site, log)
+    const site = await opened(
+      () => openSite(config, { ...wiring, log, port }),
+      log,
+      (answer) => {
+        handle = answer
+      },
+    )
+    const work = operated(config, site, log, wiring.identities)
+    handle = await handleOf(work, log, load, wiring.identify)
+    const anchors = keepAnchors(config, site, { log, clock: wiring.clock })
+    const path = doorOf(config)
+    const report = (error: unknown) => log.warn({ err: error }, 'the command line met an error')
+    const door = path === undefined ? undefined : await openDoor(path, { operated: work, actions, report })
+    const unwatch = watch(() => site.database.health(), log)
     return {
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
-      origin: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+      site,
+      firstAdministrator: async () =>
+        config.auth === 'off'
+          ? undefined
+          : (await work.people((await site.world(defaultTenant))!)).firstAdministrator(),
       close: async () => {
         await closed(server, config.closeTimeoutMs)
+        load.close()
+        unwatch()
+        await door?.close()
+        await anchors.close()
         await site.close()
         log.flush()
       },
     }
   } catch (error) {
+    load.close()
     server.close()
     throw error
   }
 }
 
-/** Lets running requests end, but not for ever. */
-async function closed(server: HttpServer, timeoutMs: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const impatience = setTimeout(() => server.closeAllConnections(), timeoutMs)
-    // A connection whose request has just ended would stay open for the next one.
-    const tidying = setInterval(() => server.closeIdleConnections(), 20)
-    server.close(() => {
-      clearTimeout(impatience)
-      clearInterval(tidying)
-      resolve()
-    })
-  })
-}
+/** What the endpoints of all tenants have in common. */
+type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
-type Handle = (request: IncomingMessage, response: ServerResponse) => void
+/** What an authorization server knows: who asks, and which web pages are apps'. */
+type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin'>>
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
-export function fhirOf(config: Config, world: World, log: Logger, metrics?: Metrics): FhirHandler {
+export function fhirOf(
+  config: Config,
+  world: World,
+  log: Logger,
+  { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
+  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false }: Known = {},
+): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
+  const addressOf = addressFrom(config.trustedProxies)
   return fhirHandler(
     {
-      identify: config.auth === 'off' ? () => anyone : refuseAll,
-      context: (caller) => (caller === anyone ? open : world.contextOf(caller)),
+      identify,
+      context: (caller, _request, origin) =>
+        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+      origin: config.audit
+        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        : () => undefined,
       operations,
       software: { name: 'hospitallink', version },
       started: instant(open.clock()),
       limits: config,
       compress: config.compress,
-      corsOrigins: config.corsOrigins,
+      allowsOrigin: (origin) =>
+        config.corsOrigins.includes(origin) || config.corsOrigins.includes('*') || allowsOrigin(origin),
+      secure: world.baseUrls[0]!.startsWith('https:'),
+      admit,
+      isOverloaded,
       report: (error, reference) => log.error({ err: error, reference }, 'a request met an error of the server'),
       observe: (done) => {
         metrics?.observe(done)
@@ -118,7 +170,7 @@ export class Endpoints {
 
   constructor(
     private readonly site: Site,
-    private readonly endpoint: (world: World) => FhirHandler,
+    private readonly endpoint: (world: World) => FhirHandler | Promise<FhirHandler>,
   ) {}
 
   /** What was opened already, without waiting. */
@@ -129,19 +181,32 @@ export class Endpoints {
   async open(tenant: string): Promise<FhirHandler | undefined> {
     const world = await this.site.world(tenant)
     if (!world) return undefined
-    const handler = this.opened.get(tenant) ?? this.endpoint(world)
+    const handler = this.opened.get(tenant) ?? (await this.endpoint(world))
     this.opened.set(tenant, handler)
     return handler
   }
 }
 
-async function handleOf(config: Config, site: Site, log: Logger): Promise<Handle> {
+type Work = ReturnType<typeof operated>
+
+async function handleOf(work: Work, log: Logger, load: Overload, identify: Wiring['identify']): Promise<Handle> {
+  const { config, site } = work
   const world = (await site.world(defaultTenant))!
   const { baseUrls } = world
   const baseUrl = baseUrls[0]!
   const basePath = basePathOf(world)
   const metrics = requestMetrics()
-  const endpoints = new Endpoints(site, (each) => fhirOf(config, each, log, metrics))
+  const admit = config.auth === 'off' ? admitAll : admission(ratesOf(config), addressFrom(config.trustedProxies))
+  const shared = { metrics, admit, isOverloaded: load.isOver }
+  const authorizations = config.auth === 'off' ? undefined : work.authorizations
+  const endpoints = new Endpoints(site, async (each) => {
+    const authorization = await authorizations?.of(each)
+    const known = authorization && knownBy(authorization)
+    return fhirOf(config, each, log, shared, {
+      ...known,
+      ...(identify && { identify: (request) => identify(request, each) }),
+    })
+  })
   const fhir = (await endpoints.open(defaultTenant))!
   const app = express()
   app.disable('x-powered-by')
@@ -152,18 +217,51 @@ async function handleOf(config: Config, site: Site, log: Logger): Promise<Handle
     const problem = await site.database.health()
     response.status(problem === undefined ? 200 : 503).json({ status: problem ?? 'ok' })
   })
-  app.get('/metrics', async (_request, response) => {
-    response.type(metrics.contentType).send(await metrics.text())
-  })
+  app.get('/metrics', metricsPage(metrics, config))
   app.get('/', (_request, response) => {
     response.type('html').send(frontPage(baseUrl))
   })
   app.use((_request, response) => {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
-  const hosts = config.auth === 'off' ? new Set(baseUrls.map((url) => new URL(url).host)) : undefined
-  return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts })
+  const hosts = new Set(baseUrls.map((url) => new URL(url).host))
+  const oauth = authorizations && {
+    path: new URL(issuerOf(world)).pathname,
+    answer: answering(authorizations, admit, app),
+  }
+  return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts, oauth })
 }
+
+const knownBy = ({ verifier, clients }: AuthorizationServer): Known => ({
+  identify: (request) => verifier.identify(request),
+  allowsOrigin: (origin) => clients.hasOrigin(origin),
+})
+
+type AnswerOf = (tenant: string, part: 'oauth' | 'smart-configuration') => Handle
+
+/** The authorization server of a tenant; one that is not there is a page that is not there. */
+function answering(authorizations: Authorizations, admit: Service['admit'], app: Handle): AnswerOf {
+  return (tenant, part) => (request, response) => {
+    const answer = async () => {
+      admit(undefined, request)
+      const authorization = await authorizations.open(tenant)
+      if (!authorization) app(request, response)
+      else if (part === 'oauth') await authorization.answer(request, response)
+      else sendOpen(request, response, authorization.smartConfiguration())
+    }
+    answer().catch((error: unknown) => {
+      if (error instanceof FhirError && !response.headersSent)
+        sendJson(response, error.status, { error: 'temporarily_unavailable' }, error.options.headers)
+      else answerStarting(request, response)
+    })
+  }
+}
+
+const ratesOf = ({ rateLimit, rateLimitPatient, rateLimitAddress }: Config): Rates => ({
+  client: rateLimit,
+  patient: rateLimitPatient,
+  address: rateLimitAddress,
+})
 
 type Doors = {
   fhir: FhirHandler
@@ -172,40 +270,70 @@ type Doors = {
   basePath: string
   /** Below it lie the endpoints of the other tenants. */
   tenantPath: string
-  /** Names the server may be called by; undefined for any. */
-  hosts: ReadonlySet<string> | undefined
+  /** Names the server may be called by. */
+  hosts: ReadonlySet<string>
+  /** The default tenant's authorization server is at `path`. */
+  oauth: { path: string; answer: AnswerOf } | undefined
 }
+
+const smartConfigurationPath = '/.well-known/smart-configuration'
 
 const notFhir = /^\/(health|metrics)([/?]|$)/
 
-function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts }: Doors): Handle {
+function dispatch({ fhir, endpoints, app, basePath, tenantPath, hosts, oauth }: Doors): Handle {
   return (request, response) => {
     const { host } = request.headers
-    // Without sign-in a page of a stranger could reach us by a name of its own that it points at 127.0.0.1.
-    if (hosts && host !== undefined && !hosts.has(host)) {
-      refuseHost(response)
+    // A page of a stranger could reach us by a name of its own that it points at our address. Probes of an
+    // orchestrator call by the address of the container.
+    if (host !== undefined && !hosts.has(host) && !hosts.has(host.toLowerCase()) && request.url !== '/health') {
+      refuse(
+        response,
+        421,
+        'The server answers only to localhost and to the host of BASE_URL; a proxy must pass Host on',
+      )
+      return
+    }
+    // A line without a version: what stands before us may take the headers after it for another request.
+    if (request.httpVersionMajor === 0) {
+      refuse(response, 400, 'The request is not HTTP')
       return
     }
     const url = originForm(request)
-    const after = url.charCodeAt(basePath.length)
-    const isBelow = url.startsWith(basePath) && (Number.isNaN(after) || after === 47 || after === 63)
-    if (isBelow && !(basePath === '' && notFhir.test(url))) fhir(request, response)
-    else if (url.startsWith(tenantPath)) toTenant(endpoints, tenantPath, app, request, response)
+    if (oauth) {
+      if (isBelow(oauth.path, url)) {
+        oauth.answer(defaultTenant, 'oauth')(request, response)
+        return
+      }
+      if (url.charCodeAt(basePath.length + 1) === 46 && pathOf(url) === basePath + smartConfigurationPath) {
+        oauth.answer(defaultTenant, 'smart-configuration')(request, response)
+        return
+      }
+    }
+    if (isBelow(basePath, url) && !(basePath === '' && notFhir.test(url))) fhir(request, response)
+    else if (url.startsWith(tenantPath)) toTenant({ endpoints, tenantPath, app, oauth }, request, response)
     else app(request, response)
   }
 }
 
+const pathOf = (url: string): string => url.split('?', 1)[0]!
+
 /** A tenant that is not there is a page that is not there. */
 function toTenant(
-  endpoints: Endpoints,
-  tenantPath: string,
-  app: Handle,
+  { endpoints, tenantPath, app, oauth }: Pick<Doors, 'endpoints' | 'tenantPath' | 'app' | 'oauth'>,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const [, tenant] = /^([a-z0-9-]{1,63})\/fhir(?=$|[/?])/.exec(request.url!.slice(tenantPath.length)) ?? []
-  if (tenant === undefined) {
+  const [, tenant, part, rest] =
+    /^([a-z0-9-]{1,63})\/(fhir|oauth)(?=$|[/?])([^?]*)/.exec(request.url!.slice(tenantPath.length)) ?? []
+  // The default tenant has one address, and that is another one.
+  if (tenant === undefined || tenant === defaultTenant) {
     app(request, response)
+    return
+  }
+  if (part === 'oauth' || (oauth && rest === smartConfigurationPath)) {
+    const asked = part === 'oauth' ? 'oauth' : 'smart-configuration'
+    if (oauth) oauth.answer(tenant, asked)(request, response)
+    else app(request, response)
     return
   }
   const fhir = endpoints.find(tenant)
@@ -226,36 +354,13 @@ function originForm(request: IncomingMessage): string {
   return request.url
 }
 
-const outcomeOf = (diagnostics: string): string =>
-  writeJson(operationOutcome([{ severity: 'error', code: 'invalid', diagnostics }]))
-
 /** The port is open before the store is. */
 function answerStarting(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(503, { 'Content-Type': 'application/fhir+json; charset=utf-8', 'Retry-After': '1' })
   response.end(outcomeOf('The server is starting'))
 }
 
-function refuseHost(response: ServerResponse): void {
-  response.writeHead(421, { 'Content-Type': 'application/fhir+json; charset=utf-8' })
-  response.end(outcomeOf('While AUTH=off the server answers only to localhost and to the host of BASE_URL'))
-}
-
-const clientErrors: Record<string, [status: string, diagnostics: string]> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The URL and the headers together are too long'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive'],
-}
-
-/** What is no HTTP never becomes a request; it is answered on the bare connection. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: unknown }): void {
-  // An answer is on its way on this connection: ours would be read as a part of it.
-  if (!socket.writable || socket._httpMessage || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const [status, diagnostics] = clientErrors[error.code ?? ''] ?? ['400 Bad Request', 'The request is not HTTP']
-  const body = outcomeOf(diagnostics)
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/fhir+json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+function refuse(response: ServerResponse, status: number, diagnostics: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/fhir+json; charset=utf-8', Connection: 'close' })
+  response.end(outcomeOf(diagnostics))
 }

@@ -7,17 +7,25 @@
  * is first asked for: search parameters, value sets and keys are a tenant's own.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
-import { anyone, type Caller, type Outbound, outboundHttp, server } from './access/index.js'
+import { anyone, type Caller, type Outbound, outboundHttp, server, viewsOf } from './access/index.js'
 import type { Config } from './config.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical } from './interactions/index.js'
+import { type Context, Definitions, type DefinitionsContext, loadCanonical, viewed } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
 export const defaultTenant = 'default'
 
 /** What can be replaced in tests. */
-export type Wiring = { log?: Logger; clock?: () => number; newId?: () => string; outbound?: Outbound }
+export type Wiring = {
+  log?: Logger
+  clock?: () => number
+  newId?: () => string
+  outbound?: Outbound
+  /** Who asks, in the place of sign-in and tokens. */
+  identify?: (request: IncomingMessage, world: World) => Caller | Promise<Caller>
+}
 
 /** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
 export type World = {
@@ -119,7 +127,7 @@ async function openWorld(
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
-    store: definitions.store,
+    store: viewed(definitions.store, viewsOf(caller)),
     rules: [definitions.rule],
     // Looked up with each request: uploaded parameters come and go.
     get searchParams() {
@@ -133,8 +141,9 @@ async function openWorld(
 }
 
 /** The first is the one links are written with; the others are understood in references. */
-function baseUrlsOf({ baseUrl }: Config, port: number, tenant: string): string[] {
-  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `http://${host}:${port}/fhir`)
+function baseUrlsOf({ baseUrl, tlsCert }: Config, port: number, tenant: string): string[] {
+  const scheme = tlsCert === '' ? 'http' : 'https'
+  const local = ['localhost', '127.0.0.1', '[::1]'].map((host) => `${scheme}://${host}:${port}/fhir`)
   const all = [...new Set(baseUrl === undefined ? local : [baseUrl, ...local])]
   return tenant === defaultTenant ? all : all.map((url) => `${url.replace(/\/fhir$/, '')}/t/${tenant}/fhir`)
 }

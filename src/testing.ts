@@ -9,15 +9,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import { readConfig } from './config.js'
-import { type Server, startServer } from './server.js'
-import type { Wiring } from './site.js'
+import { type Server, type ServerWiring, startServer } from './server.js'
 
 export type TestServer = Server & {
   /** The FHIR base by address: what links are written with names localhost. */
   fhir: string
 }
 
-export async function startTestServer(settings: Record<string, string> = {}, wiring: Wiring = {}): Promise<TestServer> {
+export async function startTestServer(
+  settings: Record<string, string> = {},
+  wiring: ServerWiring = {},
+): Promise<TestServer> {
   const store = storeOfItsOwn(process.env['TEST_STORE'])
   const config = readConfig({
     PORT: '0',

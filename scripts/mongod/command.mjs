@@ -15,6 +15,7 @@ import { transactions } from './commands/transactions.mjs'
 import { writes } from './commands/writes.mjs'
 import { Blocked, CommandError, labelsFor, nameOf, refuse, unsupported } from './errors.mjs'
 import { failureOf } from './failpoints.mjs'
+import { isForbidden } from './pose.mjs'
 import { numberFrom, sessionKey } from './sessions.mjs'
 import { Writer } from './store.mjs'
 
@@ -206,6 +207,8 @@ function prepare(context, command, name) {
   const { body, server } = context
   if (typeof context.database !== 'string' || context.database === '' || /[/\\. "$*<>:|?\0]/.test(context.database))
     refuse(73, `Invalid database name: '${context.database}'`)
+  if (isForbidden(server.pose.user, name, context.database, body))
+    refuse(13, `not authorized on ${context.database} to execute command ${name}`)
   if (command.admin && context.database !== 'admin') refuse(13, `${name} may only be run against the admin database.`)
   for (const member of Object.keys(body))
     if (member !== name && !GENERAL.has(member) && !command.fields.includes(member))

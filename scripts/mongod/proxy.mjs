@@ -16,8 +16,9 @@ const OWN = new Set(['hello', 'isMaster', 'ismaster', 'ping', 'endSessions', 'ki
 
 /**
  * What is to happen to one message: the reply is lost and the connection cut (the command was run), the request is lost and
- * the connection cut (it was not), either is lost and the connection stays silent, or the reply is late.
- * @typedef {'cutReply' | 'cutRequest' | 'dropReply' | 'dropRequest' | { delayMs: number }} Fate
+ * the connection cut (it was not), either is lost and the connection stays silent, the reply is late, or something is done
+ * before the request goes on.
+ * @typedef {'cutReply' | 'cutRequest' | 'dropReply' | 'dropRequest' | { delayMs: number } | ((name: string) => Promise<unknown>)} Fate
  */
 
 export class CuttingProxy {
@@ -114,7 +115,8 @@ export class CuttingProxy {
       }
       this.commands.push(name)
       const fate = this.fates.get(this.commands.length)
-      if (fate === 'cutRequest') cut()
+      if (typeof fate === 'function') fate(name).then(() => server.destroyed || server.write(message), cut)
+      else if (fate === 'cutRequest') cut()
       else if (fate !== 'dropRequest') {
         if (fate !== undefined) awaited.set(message.readInt32LE(4), fate)
         server.write(message)

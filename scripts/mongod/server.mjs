@@ -7,6 +7,7 @@
  * what it does not do it refuses.
  */
 import { createServer } from 'node:net'
+import { createServer as createSecureServer } from 'node:tls'
 import { ObjectId } from 'bson'
 import { answer } from './command.mjs'
 import { Cursors } from './cursors.mjs'
@@ -21,10 +22,12 @@ import { ProtocolError, parseMessage, replyTo, splitter } from './wire.mjs'
 const HOST = '127.0.0.1'
 
 export class Server {
-  /** @param {{ setName?: string, quiet?: boolean }} options */
-  constructor({ setName = 'rs0', quiet = false } = {}) {
+  /** @param {{ setName?: string, quiet?: boolean, pose?: import('./pose.mjs').Pose, tls?: object }} options */
+  constructor({ setName = 'rs0', quiet = false, pose = {}, tls } = {}) {
     this.setName = setName
     this.quiet = quiet
+    this.pose = pose
+    this.tls = tls
     this.store = new Store()
     this.sessions = new Sessions()
     this.cursors = new Cursors()
@@ -50,7 +53,8 @@ export class Server {
   }
 
   listen(port) {
-    this.listener = createServer((socket) => this.#accept(socket))
+    const accept = (socket) => this.#accept(socket)
+    this.listener = this.tls ? createSecureServer(this.tls, accept) : createServer(accept)
     return new Promise((resolve, reject) => {
       this.listener.once('error', reject)
       this.listener.listen(port, HOST, () => {
@@ -119,14 +123,15 @@ export class Server {
 
 /**
  * Starts a stand-in on a free port of the loopback interface.
- * @param {{ port?: number, setName?: string, quiet?: boolean }} [options]
+ * `tls` are the options of Node's TLS server: key, certificate and, where clients must show one, the authority of theirs.
+ * @param {{ port?: number, setName?: string, quiet?: boolean, pose?: import('./pose.mjs').Pose, tls?: object }} [options]
  * @returns {Promise<{ url: string, port: number, server: Server, close: () => Promise<void> }>}
  */
-export async function startMongod({ port = 0, setName = 'rs0', quiet = false } = {}) {
-  const server = new Server({ setName, quiet })
+export async function startMongod({ port = 0, setName = 'rs0', quiet = false, pose = {}, tls } = {}) {
+  const server = new Server({ setName, quiet, pose, tls })
   await server.listen(port)
   return {
-    url: `mongodb://${HOST}:${server.port}/?replicaSet=${setName}`,
+    url: `mongodb://${HOST}:${server.port}/${pose.standalone ? '' : `?replicaSet=${setName}`}`,
     port: server.port,
     server,
     close: () => server.close(),

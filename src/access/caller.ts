@@ -28,6 +28,8 @@ export type Caller = {
   client?: string
   /** How the person or system is called, for the audit log alone. */
   name?: string
+  /** What else stands for the person: PractitionerRoles of the Practitioner, RelatedPersons or Patients of the Person. */
+  aliases?: readonly Ref[]
   /** Ids of the Organizations the caller acts for, and of those above them up to the hospital. */
   organizations: readonly string[]
   /** Ids of the hospitals (roots of Organization.partOf) among them. */

@@ -21,7 +21,7 @@ vQIgQt+AfNaWuLaJszSV4JqCDf9AqCmZ3G1bEjev/Rjjt2I=
 -----END CERTIFICATE-----
 `
 
-const key = `
+export const key = `
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgusQTTqTTDx9cWKfr
 aNkpPkjIEnUAPuDcRggbD/zcTvGhRANCAARpyJBZsZETrjLVEN/AbmBk648jsoFT

@@ -9,12 +9,13 @@
 import type { Json } from '../fhir/index.js'
 import { FhirError } from '../fhir/index.js'
 import { broken, failed, type Prefer, written } from './answer.js'
+import { refused, refusedTogether } from './audited.js'
 import { breather, inWindows } from './breathe.js'
 import { conditionalUpdate } from './conditional-update.js'
 import type { BatchResponse, Context, Dispatch } from './context.js'
 import { create } from './create.js'
 import { conditionalDelete, remove } from './delete.js'
-import { atEntry, type Entry, type Method, patchOf, readEntry } from './entry.js'
+import { atEntry, type Entry, entryEvent, type Method, patchOf, readEntry } from './entry.js'
 import { conditionalPatch, patch } from './patch.js'
 import { update } from './update.js'
 
@@ -35,6 +36,7 @@ export async function batch(
     try {
       return await task()
     } catch (error) {
+      await refused(context, entryEvent('batch', [entries[index]!]), error)
       const placed = atEntry(error, index)
       if (placed instanceof FhirError) return failed(placed)
       context.report?.(placed)
@@ -42,13 +44,22 @@ export async function batch(
     }
   }
   const readable: Entry[] = []
+  const unreadable: [Json, FhirError][] = []
   for (const [index, json] of entries.entries()) {
     await breathe()
-    responses[index] = await guarded(index, () => {
+    try {
       readable.push(readEntry(context, json, index))
-      return { status: 500 }
-    })
+    } catch (error) {
+      const placed = atEntry(error, index)
+      if (placed instanceof FhirError) unreadable.push([json, placed])
+      else context.report?.(placed)
+      responses[index] = placed instanceof FhirError ? failed(placed) : broken()
+    }
   }
+  await refusedTogether(
+    context,
+    unreadable.map(([json, error]) => [entryEvent('batch', [json]), error]),
+  )
   for (const step of steps)
     await inWindows(
       readable.filter(({ method }) => step.includes(method)),

@@ -51,6 +51,8 @@ export type Settings = {
   /** 32 bytes that seal paging tokens. */
   sealingKey: Uint8Array
   handling: 'strict' | 'lenient'
+  /** Whether accesses are recorded; off only while everybody may do everything. */
+  audit: boolean
 }
 
 /** The preconditions a client may state. `ifNoneExist` holds search parameters as a query string. */

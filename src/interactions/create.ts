@@ -5,9 +5,12 @@
  *
  * An id, versionId or lastUpdated in the resource is ignored, as the specification demands.
  */
+import { reach } from '../access/index.js'
 import type { Resource } from '../fhir/index.js'
 import type { Claim, Put } from '../store/index.js'
 import { admit } from './admit.js'
+import { auditCreate } from './audit-create.js'
+import { audited, withResource, writeEvent } from './audited.js'
 import { commit } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
 import { matches, theOne } from './criteria.js'
@@ -15,15 +18,23 @@ import { inTurn } from './in-turn.js'
 import { once } from './once.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
-import { vread } from './vread.js'
+import { versionOf } from './vread.js'
 
-export async function create(
-  context: Context,
-  resource: Resource,
-  { ifNoneExist, idempotencyKey }: Preconditions = {},
-): Promise<Written> {
+export const create = audited(
+  {
+    asked: (_context, { resourceType }: Resource, _preconditions?: Preconditions) =>
+      writeEvent('create', { type: resourceType }),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  createOnce,
+)
+
+async function createOnce(context: Context, resource: Resource, preconditions: Preconditions = {}): Promise<Written> {
+  if (resource.resourceType === 'AuditEvent') return auditCreate(context, resource, preconditions)
+  const { ifNoneExist, idempotencyKey } = preconditions
+  reach(context.caller, 'create', resource.resourceType)
   const put = prepare(context, resource, { id: context.newId(), method: 'POST', expect: { exists: false } })
-  admit(context, 'create', put)
+  await admit(context, [{ act: 'create', put }])
   return once(
     context,
     { key: idempotencyKey, content: () => ['create', put.type, ifNoneExist ?? '', put.serialized.tail] },
@@ -64,5 +75,5 @@ type Answer = { outcome: 'created' | 'unchanged'; id: string; version: number }
 const answerOf = (outcome: Answer['outcome'], id: string, version: number): Answer => ({ outcome, id, version })
 
 async function repeated(context: Context, type: string, { outcome, id, version }: Answer): Promise<Written> {
-  return { outcome, stored: await vread(context, { type, id }, String(version)) }
+  return { outcome, stored: await versionOf(context, { type, id }, String(version)) }
 }

@@ -5,10 +5,11 @@
  *
  * Always strict, whatever the client prefers: an ignored criterion would select the wrong resources.
  */
-import { reach } from '../access/index.js'
-import { invalid, multipleMatches } from '../fhir/index.js'
+import { type Interaction, reach, redacted } from '../access/index.js'
+import { FhirError, invalid, multipleMatches } from '../fhir/index.js'
 import { type Expression, parse, readParameters } from '../search/index.js'
 import type { Condition, Stored } from '../store/index.js'
+import { type Event, writeEvent } from './audited.js'
 import type { Context } from './context.js'
 
 /** `found` has at most `limit` + 1 resources, so that more than `limit` can be told. */
@@ -37,10 +38,22 @@ const resultParameters = new Set(['_count', '_total', '_contained', '_containedT
 
 export async function find(context: Context, type: string, where: Expression, limit: number): Promise<Matches> {
   const query = { types: [type], where, sort: [], include: [], count: limit + 1, total: false }
-  const mine = reach(context.caller, 'search')
+  const mine = reach(context.caller, 'search', type)
   const { matches } = await context.store.search(query, mine)
   const found = matches.map(({ stored }) => stored)
   return { found, condition: { query, reach: mine, ids: found.map(({ id }) => id) } }
+}
+
+/** The event of a conditional write, as long as nobody knows which resource it is about. */
+export function criteriaEvent({ searchParams }: Context, what: Interaction, type: string, criteria: string): Event {
+  try {
+    const query = redacted(readParameters(criteria), { types: [type], searchParams })
+    return { ...writeEvent(what, { type }), query: `${type}?${query}` }
+  } catch (error) {
+    // Criteria that cannot be read are refused for it; who knows what they hold.
+    if (!(error instanceof FhirError)) throw error
+    return writeEvent(what, { type })
+  }
 }
 
 /** @throws FhirError multiple-matches */

@@ -6,16 +6,24 @@
 import { reach } from '../access/index.js'
 import { type Ref, stale, tooCostly } from '../fhir/index.js'
 import type { Stored } from '../store/index.js'
-import { commit } from './commit.js'
+import { audited, writeEvent } from './audited.js'
+import { commit, refuseChange } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
-import { matches, theOne } from './criteria.js'
-import { expectation } from './expectation.js'
+import { criteriaEvent, matches, theOne } from './criteria.js'
+import { expectation, refuseIfSeen } from './expectation.js'
 import { retrying } from './retrying.js'
 
 /** What was never there, or is out of reach, is deleted already: `unchanged`, with version 0. */
-export async function remove(context: Context, ref: Ref, preconditions: Preconditions = {}): Promise<Written> {
+export const remove = audited(
+  { asked: (_context, ref: Ref, _preconditions?: Preconditions) => writeEvent('delete', ref) },
+  removeNow,
+)
+
+async function removeNow(context: Context, ref: Ref, preconditions: Preconditions = {}): Promise<Written> {
+  refuseChange(ref)
   return retrying(async () => {
-    const current = await context.store.read(ref, reach(context.caller, 'delete'))
+    const current = await context.store.read(ref, reach(context.caller, 'delete', ref.type))
+    if (!current) await refuseIfSeen(context, 'delete', ref)
     if (!current && preconditions.ifMatch === undefined) return neverThere(ref)
     const { expect, raced } = await expectation(context, 'delete', ref, preconditions)
     if (!current) throw stale(`there is no such ${ref.type} to match If-Match`)
@@ -32,12 +40,21 @@ export async function remove(context: Context, ref: Ref, preconditions: Precondi
  *
  * https://hl7.org/fhir/R4/http.html#3.1.0.7.1
  */
-export async function conditionalDelete(
+export const conditionalDelete = audited(
+  {
+    asked: (context, type: string, criteria: string, _how: { multiple: boolean; ifMatch?: string }) =>
+      criteriaEvent(context, 'delete', type, criteria),
+  },
+  conditionalDeleteNow,
+)
+
+async function conditionalDeleteNow(
   context: Context,
   type: string,
   criteria: string,
   { multiple, ifMatch }: { multiple: boolean; ifMatch?: string },
 ): Promise<Written[]> {
+  refuseChange({ type })
   const limit = multiple ? context.settings.includesMax : 1
   return retrying(async () => {
     const { found, condition } = await matches(context, type, criteria, limit)

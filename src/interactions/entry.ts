@@ -16,6 +16,7 @@ import {
   type Resource,
   unsupported,
 } from '../fhir/index.js'
+import type { Event } from './audited.js'
 import type { Context, PatchBody, Preconditions } from './context.js'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -139,6 +140,23 @@ export function patchOf(resource: Resource): PatchBody {
     if (!(error instanceof JsonError)) throw error
     throw invalid(`the JSON Patch in the Binary cannot be read: ${error.message}`, 'resource.data', { cause: error })
   }
+}
+
+/** So many resources are named by the event of a Bundle that was refused. */
+const namedMax = 50
+
+/** The event of a Bundle, or of an entry, that was refused as a whole: what it asked for, as far as it has an address. */
+export function entryEvent(what: 'batch' | 'transaction', entries: readonly Json[]): Event {
+  const named = new Set<string>()
+  for (const entry of entries) {
+    const request = isObject(entry) ? entry['request'] : undefined
+    const url = isObject(request) ? request['url'] : undefined
+    const [address, type = ''] =
+      (typeof url === 'string' && /^\/?([A-Z][A-Za-z]+)(\/[A-Za-z0-9\-.]{1,64})?/.exec(url)) || []
+    if (address !== undefined && isResourceType(type)) named.add(address.replace(/^\//, ''))
+    if (named.size === namedMax) break
+  }
+  return { what, ...(named.size > 0 && { data: [...named] }) }
 }
 
 /** The error as one of this entry of the Bundle. */

@@ -3,12 +3,15 @@
  *
  * https://hl7.org/fhir/R4/http.html#history
  */
-import { reach } from '../access/index.js'
+import { reach, redacted } from '../access/index.js'
 import { type Issue, invalid, notFound, period, unsupported } from '../fhir/index.js'
 import type { Position } from '../search/index.js'
 import type { Found, HistoryQuery } from '../store/index.js'
+import { auditHistory } from './audit-read.js'
+import { audited, type Event, eventOf } from './audited.js'
 import type { Context } from './context.js'
 import { pageState, pageToken } from './page.js'
+import { historyEvents } from './search-event.js'
 
 export type HistoryRequest = {
   type?: string
@@ -28,9 +31,33 @@ export type HistoryResult = {
   next?: string
 }
 
-export async function history(context: Context, request: HistoryRequest): Promise<HistoryResult> {
-  const mine = reach(context.caller, 'read')
+export const history = audited(
+  {
+    asked: historyEvent,
+    answered: ({ found }: HistoryResult, event, _context, { type }) =>
+      historyEvents(
+        event,
+        found.matches.map(({ stored }) => stored),
+        type,
+      ),
+  },
+  historyNow,
+)
+
+function historyEvent({ searchParams }: Context, { type, id, parameters }: HistoryRequest): Event | undefined {
+  if (type !== undefined && id !== undefined) return eventOf('history-instance', { type, id })
+  const query = redacted(parameters, { types: type === undefined ? undefined : [type], searchParams })
+  return {
+    what: type === undefined ? 'history-system' : 'history-type',
+    query: `${type === undefined ? '' : `${type}/`}_history?${query}`,
+  }
+}
+
+async function historyNow(context: Context, request: HistoryRequest): Promise<HistoryResult> {
+  if (request.type === 'AuditEvent') return auditHistory(context, request.id)
   const { page, ...first } = request
+  // SMART counts the history of a type and of the system among searches.
+  const mine = reach(context.caller, first.id === undefined ? 'search' : 'read', first.type)
   const { asked, after } =
     page === undefined ? { asked: first, after: undefined } : resumed(await pageState(context, 'history', mine, page))
   const { query, applied, ignored } = understand(context, asked)

@@ -5,7 +5,7 @@
  * https://hl7.org/fhir/R4/http.html#trules
  */
 import { reach } from '../access/index.js'
-import { invalid, type Ref, type Resource, stale } from '../fhir/index.js'
+import { invalid, parseJson, type Ref, type Resource, stale } from '../fhir/index.js'
 import type { Expect, Stored } from '../store/index.js'
 import { refuseInvalid } from '../validation/index.js'
 import { type Breathe, inWindows } from './breathe.js'
@@ -15,7 +15,7 @@ import { theOne } from './criteria.js'
 import { tooManyToDelete } from './delete.js'
 import { Drafts } from './drafts.js'
 import { atEntry, type Entry, patchOf } from './entry.js'
-import { expectation } from './expectation.js'
+import { type Expectation, expectation, refuseIfSeen } from './expectation.js'
 import { patchable, patched } from './patch.js'
 import { Selections } from './selections.js'
 import { checkIdentity, checkType } from './update.js'
@@ -25,6 +25,8 @@ export type Identified = Ref & {
   entry: Entry
   action: Put | { op: 'delete' } | { op: 'none'; existing?: Stored }
   expect?: Expect
+  /** What the caller sees there now, where they are limited. */
+  before?: Resource
   /** Whether `expect` comes from our own look at the store and may be overtaken. */
   raced: boolean
 }
@@ -105,8 +107,9 @@ async function identifyDelete({ context, selections }: Work, entry: Entry): Prom
   }
   if (target.kind !== 'instance') throw invalid('a DELETE names Type/id or Type?criteria', 'request.url')
   const ref = { type: target.type, id: target.id }
-  const current = await context.store.read(ref, reach(context.caller, 'delete'))
+  const current = await context.store.read(ref, reach(context.caller, 'delete', ref.type))
   if (!current) {
+    await refuseIfSeen(context, 'delete', ref)
     if (preconditions.ifMatch !== undefined)
       throw stale('there is no such resource to match ifMatch', 'request.ifMatch')
     return [{ entry, ...ref, action: { op: 'none' }, raced: false }]
@@ -210,20 +213,20 @@ async function identifyConditional(
   }
   checkType(type, resource!)
   const target = updateTarget(context, resource!, existing, preconditions)
-  const { expect, raced } = existing
+  const { raced, ...seen }: Expectation = existing
     ? await expectation(context, 'update', { type, id: target.id }, preconditions)
     : { expect: { exists: false }, raced: false }
   const idFromBody = !existing && resource!.id !== undefined
   const action = { op: 'put', method: target.method, resource: resource!, idFromBody } as const
-  return { entry, type, id: target.id, action, raced, ...(expect && { expect }) }
+  return { entry, type, id: target.id, action, raced, ...seen }
 }
 
 async function identifyInstance(work: Work, entry: Entry, ref: Ref): Promise<Identified> {
   if (entry.method === 'PATCH') return identifyPatch(work, entry, ref)
   checkIdentity(ref, entry.resource!)
-  const { expect, raced } = await expectation(work.context, 'update', ref, entry.preconditions)
+  const { raced, ...seen } = await expectation(work.context, 'update', ref, entry.preconditions)
   const action = { op: 'put', method: 'PUT', resource: entry.resource!, idFromBody: false } as const
-  return { entry, ...ref, action, raced, ...(expect && { expect }) }
+  return { entry, ...ref, action, raced, ...seen }
 }
 
 async function identifyPatch({ context }: Work, entry: Entry, ref: Ref): Promise<Identified> {
@@ -232,7 +235,8 @@ async function identifyPatch({ context }: Work, entry: Entry, ref: Ref): Promise
   refuseInvalid(resource)
   const action = { op: 'put', method: 'PATCH', resource, idFromBody: false } as const
   const raced = entry.preconditions.ifMatch === undefined
-  return { entry, ...ref, action, expect: { version: current.version }, raced }
+  const before = parseJson(current.body) as Resource
+  return { entry, ...ref, action, expect: { version: current.version }, before, raced }
 }
 
 function* draftsOf(identified: readonly Identified[]): Generator<Draft> {

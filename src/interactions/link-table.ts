@@ -150,6 +150,7 @@ export class LinkTable {
       ...ref,
       method: action.method,
       links: this.linksOf(entry),
+      ...(target.before && { before: target.before }),
     })
     if (splice(serialized, current.version, current.updated).equals(current.body))
       this.versions.set(target, current.version)

@@ -19,32 +19,53 @@ import {
 } from '../fhir/index.js'
 import type { Condition, Stored } from '../store/index.js'
 import { admit } from './admit.js'
-import { commit } from './commit.js'
+import { audited, withResource, writeEvent } from './audited.js'
+import { commit, refuseChange } from './commit.js'
 import type { Context, PatchBody, Preconditions, Written } from './context.js'
-import { matches, theOne } from './criteria.js'
+import { criteriaEvent, matches, theOne } from './criteria.js'
 import { versionsIn } from './etag.js'
+import { refuseIfSeen } from './expectation.js'
 import { inTurn } from './in-turn.js'
 import { prepare } from './prepare.js'
 import { retrying } from './retrying.js'
 
-export async function patch(
+export const patch = audited(
+  {
+    asked: (_context, ref: Ref, _body: PatchBody, _preconditions?: Preconditions) => writeEvent('patch', ref),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  patchInTurn,
+)
+
+async function patchInTurn(
   context: Context,
   ref: Ref,
   body: PatchBody,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange(ref)
   return inTurn(context.store, `${ref.type}/${ref.id}`, () =>
     retrying(() => patchNow(context, ref, body, preconditions)),
   )
 }
 
-export async function conditionalPatch(
+export const conditionalPatch = audited(
+  {
+    asked: (context, type: string, criteria: string, _body: PatchBody, _preconditions?: Preconditions) =>
+      criteriaEvent(context, 'patch', type, criteria),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  conditionalPatchInTurn,
+)
+
+async function conditionalPatchInTurn(
   context: Context,
   type: string,
   criteria: string,
   body: PatchBody,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange({ type })
   return inTurn(context.store, `${type}?${criteria}`, () =>
     retrying(async () => {
       const { found, condition } = await matches(context, type, criteria)
@@ -63,12 +84,14 @@ async function patchNow(
   conditions: Condition[] = [],
 ): Promise<Written> {
   const current = await patchable(context, ref, preconditions)
+  const before = parseJson(current.body) as Resource
   const put = prepare(context, patched(current, body), {
     id: ref.id,
     method: 'PATCH',
     expect: { version: current.version },
+    before,
   })
-  admit(context, 'update', put)
+  await admit(context, [{ act: 'update', put, before }])
   const [done] = await commit(context, {
     changes: [put],
     conditions,
@@ -79,12 +102,15 @@ async function patchNow(
 
 /** The version a patch applies to. */
 export async function patchable(
-  { caller, store }: Context,
+  context: Context,
   { type, id }: Ref,
   { ifMatch, ifNoneMatch }: Preconditions,
 ): Promise<Stored> {
-  const current = await store.read({ type, id }, reach(caller, 'update'))
-  if (!current) throw notFound(`there is no ${type} with this id`)
+  const current = await context.store.read({ type, id }, reach(context.caller, 'update', type))
+  if (!current) {
+    await refuseIfSeen(context, 'update', { type, id })
+    throw notFound(`there is no ${type} with this id`)
+  }
   if (current.deleted) throw deleted(`this ${type} was deleted; PUT it to bring it back`)
   const names = (header: string) => {
     const versions = versionsIn(header)

@@ -3,6 +3,7 @@
  *
  * https://hl7.org/fhir/R4/http.html#create
  */
+import { inCustody } from '../access/index.js'
 import { invalid, localReference, type Ref, type Resource, serialize } from '../fhir/index.js'
 import { indexed } from '../search/index.js'
 import type { Expect, Put } from '../store/index.js'
@@ -14,18 +15,28 @@ import { type Links, mapLinks } from './links.js'
 export function prepare(
   context: Context,
   resource: Resource,
-  to: { id: string; method: Put['method']; expect?: Expect },
+  to: { id: string; method: Put['method']; expect?: Expect; before?: Resource },
 ): Put {
   refuseInvalid(resource)
   return prepareChecked(context, resource, to)
 }
 
-/** As `prepare`, for a resource whose structure was checked; a transaction also has its own links replaced. */
+/**
+ * As `prepare`, for a resource whose structure was checked; a transaction also has its own links replaced. `before` is
+ * what the caller saw there, whose custodian stays.
+ */
 export function prepareChecked(
-  { searchParams, settings, baseUrls }: Context,
-  resource: Resource,
-  { id, method, expect, links }: { id: string; method: Put['method']; expect?: Expect; links?: Links },
+  { caller, searchParams, settings, baseUrls }: Context,
+  given: Resource,
+  {
+    id,
+    method,
+    expect,
+    links,
+    before,
+  }: { id: string; method: Put['method']; expect?: Expect; links?: Links; before?: Resource },
 ): Put {
+  const resource = inCustody(caller, given, before)
   const references = new Map<string, Ref>()
   const own = mapLinks(resource, {
     reference: (text) => {

@@ -6,8 +6,10 @@
 import { conflict, invalid, type Json, type Resource, tooLarge, unsupported, writeJson } from '../fhir/index.js'
 import type { Claim } from '../store/index.js'
 import type { Prefer } from './answer.js'
+import { audited } from './audited.js'
 import { batch } from './batch.js'
 import type { BatchResponse, BundleAnswer, Context, Dispatch } from './context.js'
+import { entryEvent } from './entry.js'
 import { keptMs, once } from './once.js'
 import { transaction } from './transaction.js'
 
@@ -17,8 +19,17 @@ export type BundleOptions = {
   idempotencyKey?: string
 }
 
-/** `dispatch` answers the entries that are reads, searches and operations. */
-export async function bundle(
+/** `dispatch` answers the entries that are reads, searches and operations. Each entry that is carried out leaves its event. */
+export const bundle = audited<[Resource, Dispatch, BundleOptions?], BundleAnswer>(
+  {
+    asked: (_context, { type, entry }) =>
+      entryEvent(type === 'transaction' ? 'transaction' : 'batch', Array.isArray(entry) ? entry : []),
+    answered: () => undefined,
+  },
+  process,
+)
+
+async function process(
   context: Context,
   resource: Resource,
   dispatch: Dispatch,

@@ -8,10 +8,22 @@
 import { reach } from '../access/index.js'
 import { deleted, notFound, type Ref } from '../fhir/index.js'
 import type { Stored } from '../store/index.js'
+import { auditRead } from './audit-read.js'
+import { audited, eventOf, withResource } from './audited.js'
 import type { Context } from './context.js'
 
-export async function read({ caller, store }: Context, { type, id }: Ref): Promise<Stored> {
-  const stored = await store.read({ type, id }, reach(caller, 'read'))
+export const read = audited(
+  {
+    asked: (_context, ref: Ref) => eventOf('read', ref),
+    answered: (stored: Stored, event) => withResource(event, stored),
+  },
+  current,
+)
+
+async function current(context: Context, { type, id }: Ref): Promise<Stored> {
+  if (type === 'AuditEvent') return auditRead(context, id)
+  const { caller, store } = context
+  const stored = await store.read({ type, id }, reach(caller, 'read', type))
   if (!stored) throw notFound(`there is no ${type} with this id`)
   if (stored.deleted) throw deleted(`this ${type} was deleted; its history still has the versions before`)
   return stored

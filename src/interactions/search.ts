@@ -7,19 +7,31 @@ import { reach } from '../access/index.js'
 import { tooCostly } from '../fhir/index.js'
 import { type Parsed, type Position, parse, type SearchRequest } from '../search/index.js'
 import type { Found } from '../store/index.js'
+import { auditSearch, isOfAudit } from './audit-search.js'
+import { audited } from './audited.js'
 import type { Context, SearchResult } from './context.js'
 import { pageState, pageToken } from './page.js'
+import { searchEvent, searchEvents } from './search-event.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
-export async function search(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
-  const mine = reach(context.caller, 'search')
+export const search = audited(
+  {
+    asked: (context, request: SearchRequest & { page?: string }) => searchEvent(context, request),
+    answered: searchEvents,
+  },
+  searchNow,
+)
+
+async function searchNow(context: Context, request: SearchRequest & { page?: string }): Promise<SearchResult> {
   const { page, ...first } = request
+  const mine = reach(context.caller, 'search', request.types?.length === 1 ? request.types[0] : undefined)
   const resume =
     page === undefined
       ? { asked: first, now: context.clock() }
       : resumed(await pageState(context, 'search', mine, page))
   const { asked, now } = resume
   const parsed = await understand(context, resume)
+  if (isOfAudit(parsed.query, asked)) return auditSearch(context, parsed, { asked, now })
   const found = await context.store.search(parsed.query, mine)
   const plan = parsed.explain ? await context.store.explain(parsed.query, mine) : undefined
   const { includesMax } = context.settings

@@ -105,7 +105,8 @@ function inEach(value: Json, reduce: (item: JsonObject) => JsonObject): Json {
 
 const subsettedTag = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' }
 
-function subsetted(resource: Resource): Resource {
+/** The resource with the mark that it is not all there is. */
+export function subsetted(resource: Resource): Resource {
   const meta = isObject(resource['meta']) ? resource['meta'] : {}
   const tags = Array.isArray(meta['tag']) ? meta['tag'] : []
   const { resourceType, id, meta: _, ...rest } = resource

@@ -54,6 +54,7 @@ function contextOn(store: Store, settings: Partial<Settings>): Context {
       integrity: true,
       sealingKey: new Uint8Array(32),
       handling: 'strict',
+      audit: false,
       ...settings,
     },
   }

@@ -10,11 +10,12 @@
 import { FhirError, invalid, type Json, unsupported } from '../fhir/index.js'
 import type { Change, Claim } from '../store/index.js'
 import { refuseInvalid } from '../validation/index.js'
-import { admit } from './admit.js'
+import { type Admission, admit } from './admit.js'
 import { type Prefer, written } from './answer.js'
+import { type Event, isResultLeft, leave, withResource, writeEvent } from './audited.js'
 import { requestOf } from './batch.js'
 import { breather } from './breathe.js'
-import { commit } from './commit.js'
+import { commit, refuseChange } from './commit.js'
 import type { BatchResponse, Context, Dispatch, Written } from './context.js'
 import { atEntry, type Entry, readEntry } from './entry.js'
 import { type Identified, identify } from './identify.js'
@@ -36,6 +37,7 @@ export async function transaction(
   const responses: BatchResponse[] = new Array(entries.length)
   if (reads.length < entries.length || claims.length) {
     const done = await retrying(() => attempt(context, entries, claims))
+    await leaveUnchanged(context, done, entries)
     for (const { index, written: one } of done) responses[index] = answered(one, prefer, context.baseUrls[0]!)
   }
   // Reads see what the transaction left; where it wrote nothing, the rehearsal has seen it already.
@@ -44,6 +46,29 @@ export async function transaction(
       reads.length === entries.length ? rehearsed.get(entry.index)! : await dispatch(requestOf(entry, prefer))
   return responses
 }
+
+/** What was committed has its event; what was found to be so already, or not to be there, gets it here. */
+async function leaveUnchanged(context: Context, done: readonly Done[], entries: readonly Entry[]): Promise<void> {
+  if (!context.settings.audit) return
+  const byIndex = new Map(entries.map((entry) => [entry.index, entry]))
+  const events = done.flatMap(({ index, written: one }): Event[] => {
+    if (one !== 'nothing' && isResultLeft(one)) return []
+    const { method, target } = byIndex.get(index)!
+    if (target.kind === 'other') return []
+    const event = writeEvent(interactions[method], target.kind === 'instance' ? target : { type: target.type })
+    return [one === 'nothing' || one.stored.deleted ? event : withResource(event, one.stored)]
+  })
+  await leave(context, events)
+}
+
+const interactions = {
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+  GET: 'read',
+  HEAD: 'read',
+} as const
 
 const answered = (one: Written | 'nothing', prefer: Prefer, baseUrl: string): BatchResponse =>
   one === 'nothing' ? { status: 204 } : written(one, prefer, baseUrl)
@@ -61,6 +86,7 @@ async function readEntries(context: Context, json: readonly Json[], dispatch: Di
         if (fullUrls.has(entry.fullUrl)) throw invalid('another entry has the same fullUrl', 'fullUrl')
         fullUrls.add(entry.fullUrl)
       }
+      if (entry.target.kind !== 'other') refuseChange(entry.target)
       if (isOperation(entry) && (dispatch.affectsState?.(entry.url) ?? true))
         throw unsupported(
           'an operation cannot be undone with a transaction; send it by itself or in a batch',
@@ -142,6 +168,7 @@ async function attempt(context: Context, entries: readonly Entry[], claims: Clai
     changes.push(changeOf(context, each, links))
     makers.push(each)
   }
+  await admit(context, admissions(changes, makers))
   // Nothing to write and nothing to claim: what was found needs no commit to be true.
   if (changes.length === 0 && claims.length === 0) return done
   const committed = await commit(context, {
@@ -169,10 +196,18 @@ function changeOf(context: Context, each: Identified, links: LinkTable): Change 
       method: action.method,
       links: links.linksOf(entry),
       ...(expect && { expect }),
+      ...(each.before && { before: each.before }),
     })
-    admit(context, action.method === 'POST' ? 'create' : 'update', put)
     return put
   } catch (error) {
     throw atEntry(error, entry.index)
+  }
+}
+
+function* admissions(changes: readonly Change[], makers: readonly Identified[]): Generator<Admission> {
+  for (const [i, put] of changes.entries()) {
+    const { before, entry } = makers[i]!
+    if (put.op === 'put')
+      yield { act: put.method === 'POST' ? 'create' : 'update', put, entry: entry.index, ...(before && { before }) }
   }
 }

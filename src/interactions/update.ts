@@ -3,25 +3,38 @@
  *
  * https://hl7.org/fhir/R4/http.html#update
  */
+import { reach } from '../access/index.js'
 import { invalid, isId, type Ref, type Resource } from '../fhir/index.js'
 import { admit } from './admit.js'
-import { commit } from './commit.js'
+import { audited, withResource, writeEvent } from './audited.js'
+import { commit, refuseChange } from './commit.js'
 import type { Context, Preconditions, Written } from './context.js'
 import { expectation } from './expectation.js'
-import { prepare } from './prepare.js'
+import { prepare, prepareChecked } from './prepare.js'
 import { retrying } from './retrying.js'
 
-export async function update(
+export const update = audited(
+  {
+    asked: (_context, ref: Ref, _resource: Resource, _preconditions?: Preconditions) => writeEvent('update', ref),
+    answered: ({ stored }: Written, event) => withResource(event, stored),
+  },
+  updateNow,
+)
+
+async function updateNow(
   context: Context,
   ref: Ref,
   resource: Resource,
   preconditions: Preconditions = {},
 ): Promise<Written> {
+  refuseChange(ref)
   checkIdentity(ref, resource)
-  const put = prepare(context, resource, { id: ref.id, method: 'PUT' })
-  admit(context, 'update', put)
+  reach(context.caller, 'update', ref.type)
+  const ready = prepare(context, resource, { id: ref.id, method: 'PUT' })
   return retrying(async () => {
-    const { expect, raced } = await expectation(context, 'update', ref, preconditions)
+    const { expect, raced, before } = await expectation(context, 'update', ref, preconditions)
+    const put = before ? prepareChecked(context, resource, { id: ref.id, method: 'PUT', before }) : ready
+    await admit(context, [{ act: 'update', put, ...(before && { before }) }])
     const [done] = await commit(context, {
       changes: [{ ...put, ...(expect && { expect }) }],
       retry: () => raced,

@@ -5,8 +5,7 @@
  * https://hl7.org/fhir/R4/group-operation-everything.html
  * https://hl7.org/fhir/R4/encounter-operation-everything.html
  *
- * Without `_count` the whole record is one Bundle, written while it is read. With `_count` it comes in pages: of each
- * portion of patients first what belongs to it, then what that refers to, in the order of type and id.
+ * Without `_count` the whole record is one Bundle, written while it is read. With `_count` it comes in pages.
  */
 import { reach } from '../access/index.js'
 import {
@@ -22,18 +21,26 @@ import {
   type Resource,
   unsupported,
 } from '../fhir/index.js'
-import { type Context, read, seal, unseal, writeBundle } from '../interactions/index.js'
-import type { Position } from '../search/index.js'
-import type { Match } from '../store/index.js'
+import {
+  type Context,
+  type RecordFilter,
+  type RecordPlace,
+  type RecordScope,
+  read,
+  recordPage,
+  seal,
+  unseal,
+  wholeRecord,
+  writeBundle,
+} from '../interactions/index.js'
 import { type Argument, argumentsOf, positiveOf, textOf, textsOf } from './arguments.js'
 import type { Operation, OperationAnswer, OperationCall } from './operation.js'
-import { belonging, type Filter, type Portion, portion, type Scope, withSupport } from './record.js'
 import { searchset } from './searchset.js'
 
 const operation = (
   of: string,
   levels: { type: boolean },
-  scopeOf: (context: Context, call: OperationCall, filter: Filter) => Promise<Scope>,
+  scopeOf: (context: Context, call: OperationCall, filter: RecordFilter) => Promise<RecordScope>,
 ): Operation => ({
   definition: definitionOf(of),
   code: 'everything',
@@ -90,7 +97,7 @@ function patientOf({ baseUrls }: Context, reference: unknown): string | undefine
   return local?.type === 'Patient' ? local.id : undefined
 }
 
-function filterOf({ settings: { zone } }: Context, given: Argument[]): Filter {
+function filterOf({ settings: { zone } }: Context, given: Argument[]): RecordFilter {
   const dateOf = (name: string) => {
     const text = textOf(given, name)
     const covered = text === undefined ? undefined : period(text, zone)
@@ -110,42 +117,23 @@ function filterOf({ settings: { zone } }: Context, given: Argument[]): Filter {
   }
 }
 
-function whole(context: Context, call: OperationCall, given: Argument[], scope: Scope): OperationAnswer {
+function whole(context: Context, call: OperationCall, given: Argument[], scope: RecordScope): OperationAnswer {
   const links = [{ relation: 'self', url: urlOf(call, given) }]
-  return { kind: 'stream', pieces: searchset(pagesOf(context, scope), { links, baseUrl: context.baseUrls[0]! }) }
+  return { kind: 'stream', pieces: searchset(wholeRecord(context, scope), { links, baseUrl: context.baseUrls[0]! }) }
 }
-
-async function* pagesOf(context: Context, scope: Scope): AsyncGenerator<Match[]> {
-  const seen = new Set<string>()
-  let after: Position | undefined
-  do {
-    const { ids, next } = await portion(context, scope, after)
-    if (ids.length) yield* withSupport(context, scope, ids, seen)
-    after = next
-  } while (after)
-}
-
-/** Where a page begins: after a place among the portions, and within the portion after a match or a supporter. */
-type Place = { portion?: Position; match?: Position; support?: string }
 
 async function paged(
   context: Context,
   call: OperationCall,
   given: Argument[],
-  scope: Scope,
+  scope: RecordScope,
   count: number,
 ): Promise<OperationAnswer> {
   const asked = given.filter(({ name }) => name !== '_page')
   const token = textOf(given, '_page')
   const mine = reach(context.caller, 'search')
-  let place: Place | undefined = token === undefined ? {} : opened(unseal(context, 'everything', mine, token), call)
-  const matches: Match[] = []
-  while (place && matches.length < count) {
-    const part = await portion(context, scope, place.portion)
-    const step: Step = await take(context, scope, part, place, count - matches.length)
-    matches.push(...step.matches)
-    place = step.next
-  }
+  const from = token === undefined ? {} : opened(unseal(context, 'everything', mine, token), call)
+  const { matches, next: place } = await recordPage(context, scope, from, count)
   const links = [{ relation: 'self', url: urlOf(call, given) }]
   if (place) {
     const page = seal(context, 'everything', mine, { call: call.url, place })
@@ -155,32 +143,10 @@ async function paged(
 }
 
 /** What was sealed is what we gave, unless it was for the record of somebody else. */
-function opened(state: Json, { url }: OperationCall): Place {
-  const { call, place } = state as { call: string; place: Place }
+function opened(state: Json, { url }: OperationCall): RecordPlace {
+  const { call, place } = state as { call: string; place: RecordPlace }
   if (call !== url) throw invalid('this page link belongs to another record; begin again without it', '_page')
   return place
-}
-
-type Step = { matches: Match[]; next: Place | undefined }
-
-async function take(context: Context, scope: Scope, part: Portion, place: Place, count: number): Promise<Step> {
-  const here = place.portion && { portion: place.portion }
-  if (place.support === undefined) {
-    const { matches, next } = await belonging(context, scope, part.ids, count, place.match)
-    return { matches, next: next ? { ...here, match: next } : { ...here, support: '' } }
-  }
-  const { support: after } = place
-  const supporters = new Map<string, Match>()
-  for await (const page of withSupport(context, scope, part.ids, new Set()))
-    for (const match of page)
-      if (match.mode === 'include') supporters.set(`${match.stored.type}/${match.stored.id}`, match)
-  const keys = [...supporters.keys()].filter((key) => key > after).sort()
-  const taken = keys.slice(0, count)
-  const more = keys.length > taken.length
-  return {
-    matches: taken.map((key) => supporters.get(key)!),
-    next: more ? { ...here, support: taken.at(-1)! } : part.next && { portion: part.next },
-  }
 }
 
 /** The call as a link: its parameters stand in the URL, also where they came in a body. */

@@ -7,11 +7,11 @@
  * R4 leaves open whether a change of labels makes a version. Ours does: labels decide who sees a resource, so that
  * their history must be known. Nothing changes, no version is made, where the labels are so already.
  */
+import { metaOf } from '../access/index.js'
 import { FhirError, type JsonObject, parseJson, type Ref, type Resource } from '../fhir/index.js'
 import { type Context, etag, read, update } from '../interactions/index.js'
 import { argumentsOf, returned } from './arguments.js'
 import { addLabels, dropLabels, labelsOf } from './labels.js'
-import { metaOf } from './meta.js'
 import type { Operation } from './operation.js'
 
 const operation = (code: string, apply: (meta: JsonObject, labels: JsonObject) => JsonObject): Operation => ({

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
+import { metaOf } from '../access/index.js'
 import { type Resource, serialize, splice } from '../fhir/index.js'
-import { metaOf } from './meta.js'
 
 test.each<[Resource]>([
   [{ resourceType: 'Patient' }],

@@ -6,7 +6,6 @@
  * The answer is an OperationOutcome with 200 whether the resource is valid or not; another status means that nothing
  * is known about it.
  */
-import { reach } from '../access/index.js'
 import {
   type Issue,
   invalid,
@@ -16,10 +15,8 @@ import {
   type Ref,
   type Resource,
   referencesIn,
-  resourceTypes,
 } from '../fhir/index.js'
-import { type Context, read } from '../interactions/index.js'
-import { type Expression, or } from '../search/index.js'
+import { absent, type Context, isReferred, read } from '../interactions/index.js'
 import { validate as validateResource } from '../validation/index.js'
 import { argumentsOf, namesIn, parameter, resourceOf, textOf } from './arguments.js'
 import type { Operation, OperationCall } from './operation.js'
@@ -97,43 +94,29 @@ function identity({ resourceType, id }: Resource, call: OperationCall, mode: str
 
 /** References to resources of ours that are not there. */
 async function dangling(context: Context, resource: Resource): Promise<Issue[]> {
-  const issues: Issue[] = []
-  for (const { path, reference } of referencesIn(resource)) {
-    const local = localReference(reference, context.baseUrls)
-    if (!local) continue
-    const target = await context.store.read({ type: local.type, id: local.id }, reach(context.caller, 'read'))
-    if (target && !target.deleted) continue
-    const diagnostics = 'the reference is to a resource that is not there'
-    issues.push({ severity: 'error', code: 'not-found', diagnostics, expression: [`${resource.resourceType}.${path}`] })
-  }
-  return issues
+  const local = [...referencesIn(resource)].flatMap(({ path, reference }) => {
+    const ref = localReference(reference, context.baseUrls)
+    return ref ? [{ path, ref: { type: ref.type, id: ref.id } }] : []
+  })
+  const missing = await absent(
+    context,
+    local.map(({ ref }) => ref),
+  )
+  const diagnostics = 'the reference is to a resource that is not there'
+  return local
+    .filter(({ ref }) => missing.has(ref))
+    .map(({ path }) => ({
+      severity: 'error',
+      code: 'not-found',
+      diagnostics,
+      expression: [`${resource.resourceType}.${path}`],
+    }))
 }
 
 /** Whether anything refers to the resource by a search parameter, so that it could not be deleted. */
 async function deletable(context: Context, ref: Ref): Promise<Issue[]> {
   await read(context, ref)
-  if (!context.settings.integrity) return []
-  const of: Record<string, Expression> = {}
-  for (const type of resourceTypes) {
-    const params = context.searchParams
-      .of(type)
-      .filter((param) => param.type === 'reference' && (!param.target || param.target.includes(ref.type)))
-    if (params.length && !holdsNobodyBack.has(type))
-      of[type] = or(...params.map(({ code }): Expression => ({ op: 'reference', param: code, target: ref })))
-  }
-  const query = {
-    types: Object.keys(of),
-    where: { op: 'typed', of } as const,
-    sort: [],
-    include: [],
-    count: 1,
-    total: false,
-  }
-  const { matches } = await context.store.search(query, reach(context.caller, 'search'))
-  if (matches.length === 0) return []
+  if (!context.settings.integrity || !(await isReferred(context, ref))) return []
   const diagnostics = 'other resources refer to this one; delete or change them first'
   return [{ severity: 'error', code: 'conflict', diagnostics }]
 }
-
-/** Records of what happened stay true when what they tell of is gone. */
-const holdsNobodyBack = new Set(['AuditEvent', 'Provenance'])

@@ -57,7 +57,7 @@ export const failure = (error: FhirError): Answer => ({
 })
 
 /** Sent with every answer. Records of patients are not for caches, frames, or browsers that guess types. */
-const always = [
+export const always: readonly string[] = [
   'Cache-Control',
   'no-store',
   'Content-Security-Policy',
@@ -70,12 +70,16 @@ const always = [
   'Accept, Accept-Encoding, Authorization, Origin',
 ]
 
-/** What `send` needs to know besides the answer. `extra` are headers that the request earned, as a flat list. */
+/** A year of https: for browsers that came by it: https://datatracker.ietf.org/doc/html/rfc6797#section-6.1 */
+export const alwaysSecure: readonly string[] = [...always, 'Strict-Transport-Security', 'max-age=31536000']
+
+/** What `send` needs to know besides the answer. `always` and `extra` (what the request earned) are flat lists. */
 export type Sending = {
   request: IncomingMessage
   response: ServerResponse
   format: Format
   compress: boolean
+  always: readonly string[]
   extra: readonly string[]
 }
 
@@ -116,7 +120,7 @@ function encodingFor(sending: Sending, { contentType }: Answer, size: number): E
   return encodingOf(sending.request.headers['accept-encoding'])
 }
 
-function headersOf({ extra }: Sending, { stored, location, contentLocation, headers }: Answer): string[] {
+function headersOf({ always, extra }: Sending, { stored, location, contentLocation, headers }: Answer): string[] {
   const list = extra.length ? [...always, ...extra] : always.slice()
   if (stored) list.push('ETag', etag(stored.version), 'Last-Modified', httpDate(stored.updated))
   if (location !== undefined) list.push('Location', location)

@@ -6,14 +6,17 @@
  * Nothing is made for a request that could have been made before: the framework's router costs more than a read.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Caller } from '../access/index.js'
-import { FhirError, notFound } from '../fhir/index.js'
-import { type Answer, failure, type Sending, send } from './answer.js'
+import { anyone, type Caller } from '../access/index.js'
+import { FhirError, notFound, unavailable } from '../fhir/index.js'
+import type { Origin } from '../interactions/index.js'
+import { type Answer, always, alwaysSecure, failure, type Sending, send } from './answer.js'
 import { corsHeaders } from './cors.js'
 import { fhirErrorOf } from './errors.js'
 import { type Exchange, preferOf, preferring, splitQuery } from './exchange.js'
-import { locate } from './locate.js'
+import { locate, type Shape } from './locate.js'
 import { type Format, fallbackFormat, formatParameter, negotiate } from './negotiate.js'
+import { recorded, recordStranger } from './recorded.js'
+import { requestIdOf } from './request-id.js'
 import { allowed, routeOf } from './routes.js'
 import type { Done, Service } from './service.js'
 
@@ -35,7 +38,14 @@ async function respond(
   response: ServerResponse,
 ): Promise<void> {
   const started = performance.now()
-  const sending: Sending = { request, response, format: fallbackFormat, compress: service.compress, extra: none }
+  const sending: Sending = {
+    request,
+    response,
+    format: fallbackFormat,
+    compress: service.compress,
+    always: service.secure ? alwaysSecure : always,
+    extra: none,
+  }
   const done: Done = { interaction: 'none', type: undefined, status: 0, milliseconds: 0 }
   let answer: Answer
   try {
@@ -83,8 +93,13 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const { request } = sending
   const url = request.url ?? ''
   const { limits } = service
-  if (request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
-    sending.extra = [...requestId(request), ...corsHeaders(request, service.corsOrigins)]
+  const origin = service.origin(request)
+  if (origin || request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
+    sending.extra = [...requestId(request, origin), ...corsHeaders(request, service.allowsOrigin)]
+  if (service.isOverloaded())
+    throw unavailable('More is asked of the server than it can do; try again in a second', undefined, {
+      headers: { 'Retry-After': '1' },
+    })
   if (url.length > limits.urlMax)
     throw new FhirError(414, [
       {
@@ -97,25 +112,50 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const path = belowBase(request, mark < 0 ? url : url.slice(0, mark), basePath)
   const place = locate(path)
   done.type = place.type
-  if (request.method === 'OPTIONS') return options(service, sending, allowed(place.shape))
+  // https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-cross-origin-resource-sharing-cors-support
+  if (place.shape === 'metadata' && request.headers.origin !== undefined)
+    sending.extra = [...requestId(request, origin), ...corsHeaders(request, () => true)]
+  if (request.method === 'OPTIONS') return options(service, sending, place.shape)
   const split = splitQuery(mark < 0 ? '' : url.slice(mark + 1), limits.parametersMax)
   const route = routeOf(request.method ?? 'GET', place)
   done.interaction = route.interaction
   sending.format = formatOf(request, split.form, route.native)
   const source = { kind: 'http', request } as const
   const prefer = preferOf(source)
-  const answer = (caller: Caller) =>
-    route.answer({
+  const answer = (caller: Caller, admitted: Caller | undefined) => {
+    service.admit(admitted, request)
+    return recorded(route, {
       service,
-      context: preferring(service.context(caller, request), prefer),
+      context: preferring(service.context(caller, request, origin), prefer),
       place,
       method: request.method ?? 'GET',
       ...split,
       prefer,
       source,
     })
-  const caller = service.identify(request)
-  return caller instanceof Promise ? caller.then(answer) : answer(caller)
+  }
+  // What the server can do is told to everybody: https://hl7.org/fhir/R4/http.html#capabilities
+  if (route.interaction === 'capabilities') return answer(anyone, undefined)
+  const strange = (error: unknown) =>
+    recordStranger(service, { request, origin }, { interaction: route.interaction, place, error }).then(() => {
+      throw error
+    })
+  const caller = identified(service, request)
+  return caller instanceof Promise ? caller.then((found) => answer(found, found), strange) : answer(caller, caller)
+}
+
+/** Who cannot be identified asks as often as an address may: tokens are not to be guessed. */
+function identified(service: Service, request: IncomingMessage): Caller | Promise<Caller> {
+  const strange = (error: unknown): never => {
+    service.admit(undefined, request)
+    throw error
+  }
+  try {
+    const caller = service.identify(request)
+    return caller instanceof Promise ? caller.catch(strange) : caller
+  } catch (error) {
+    return Promise.reject(error).catch(strange)
+  }
 }
 
 /** Express takes the path of the mount away from `url` and leaves it in `baseUrl`. */
@@ -161,13 +201,15 @@ function tolerant(accept: string | undefined): Format {
   }
 }
 
-function options(service: Service, sending: Sending, allow: string): Answer {
-  sending.extra = [...requestId(sending.request), ...corsHeaders(sending.request, service.corsOrigins, allow)]
+function options(service: Service, sending: Sending, shape: Shape): Answer {
+  const allow = allowed(shape)
+  const allows = shape === 'metadata' ? () => true : service.allowsOrigin
+  sending.extra = [...requestId(sending.request, undefined), ...corsHeaders(sending.request, allows, allow)]
   return { status: 204, headers: { Allow: allow } }
 }
 
-/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back. */
-function requestId({ headers }: IncomingMessage): string[] {
-  const id = headers['x-request-id']
-  return typeof id === 'string' && /^[\x21-\x7e]{1,200}$/.test(id) ? ['X-Request-Id', id] : []
+/** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back, or the one that is recorded. */
+function requestId(request: IncomingMessage, origin: Origin | undefined): string[] {
+  const id = origin?.id ?? requestIdOf(request)
+  return id === undefined ? [] : ['X-Request-Id', id]
 }

@@ -1,4 +1,7 @@
+export { admission, admitAll, type Rates } from './admission.js'
 export { frontPage } from './front-page.js'
 export { type FhirHandler, fhirHandler } from './handler.js'
 export { type Metrics, requestMetrics } from './metrics.js'
+export { type Overload, overload } from './overload.js'
+export { requestIdOf } from './request-id.js'
 export type { Done, Limits, Service } from './service.js'

@@ -126,8 +126,19 @@ describe('around the edges', () => {
     expect(options.headers['allow']).toBe('GET, HEAD, PUT, PATCH, DELETE, OPTIONS')
     expect(options.headers['access-control-allow-origin']).toBe('https://app.example')
     expect(options.headers['access-control-allow-headers']).toContain('If-Match')
-    const stranger = await api().get('/metadata').set('Origin', 'https://stranger.example').expect(200)
-    expect(stranger.headers['access-control-allow-origin']).toBeUndefined()
+    for (const stranger of [
+      'https://stranger.example',
+      'https://app.example.evil',
+      'null',
+      'https://app.example:8443',
+    ]) {
+      const refused = await api().get('/Patient').set('Origin', stranger).expect(200)
+      expect(refused.headers['access-control-allow-origin']).toBeUndefined()
+      // SMART wants the CapabilityStatement open to every page: it says nothing of a patient.
+      const open = await api().get('/metadata').set('Origin', stranger).expect(200)
+      expect(open.headers['access-control-allow-origin']).toBe(stranger)
+      expect(open.headers['access-control-allow-credentials']).toBeUndefined()
+    }
   })
 
   test('pages, health and metrics are beside the base', async () => {

@@ -28,7 +28,21 @@ export interface Accounts {
 }
 
 /** How a person proved who they are. `methods` are amr values (RFC 8176): `pwd`, `otp`, `mfa`, `sms`. */
-export type SignIn = { subject: string; at: number; methods: readonly string[] }
+export type SignIn = {
+  subject: string
+  at: number
+  methods: readonly string[]
+  /** Id of the session of the browser: what is granted for as long as the person is signed in ends with it. */
+  session?: string
+}
+
+/** Sessions of the pages. */
+export interface Sessions {
+  /** Whether the person is still there: not signed out, not idle or signed in for too long. */
+  isAlive(session: string): Promise<boolean>
+  /** Who is signed in at the browser that asks. */
+  of(request: IncomingMessage): Promise<SignIn | undefined>
+}
 
 /** An app waits for a person to sign in: one request of the browser at the pages of this interaction. */
 export type LoginRequest = {
@@ -42,20 +56,22 @@ export type LoginRequest = {
   uid: string
   /** The app that asks, in its own words: escape them. */
   client: { id: string; name: string }
+  /** Where the browser goes in the end: the pages have to allow their forms to lead there. */
+  redirectUri?: string
   /** ui_locales of the app, best first. */
   locales: readonly string[]
   loginHint?: string
   /** A second factor is asked for (`acr_values`, or a role that needs it). */
   mfa: boolean
-  /** The account that is signed in and has to prove it again (`prompt=login`, `max_age`, step-up). */
-  subject?: string
+  /** A sign-in before that (milliseconds since 1970) does not count (`prompt=login`, `max_age`, step-up). */
+  signedInAfter?: number
   /** Sends the browser on, signed in. */
   finish(signIn: SignIn): Promise<void>
   /** Sends the browser back to the app with access_denied. */
   deny(): Promise<void>
 }
 
-/** The pages of the `login` prompt. Answers the request itself, also when it is nonsense. */
+/** The pages of the `login` prompt: at once where the browser's session is good enough. Answers also nonsense itself. */
 export interface LoginPages {
   login(request: LoginRequest): Promise<void>
 }

@@ -6,12 +6,15 @@
  * An id that is itself the secret (a code, a refresh token) is kept as its hash, so that reading the store gives no
  * token away. A code or refresh token is consumed, and an assertion noted, by a swap: of two processes one wins.
  */
-import { createHash } from 'node:crypto'
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { Secrets } from '../store/index.js'
-import { type Clients, hashOf, type RegisteredClient } from './clients.js'
+import type { Clients, RegisteredClient } from './clients.js'
+import { hashOf } from './digest.js'
 
 export const keyOfModel = (model: string, id: string): string => `smart/${model}/${hashOf(id)}`
+/** How a verified access token is named to the library. */
+export const recordPrefix = 'record '
+
 const membersOf = (grantId: string): string => `smart/grant-of/${grantId}/`
 
 /** What ends with a grant. */
@@ -19,15 +22,18 @@ const grantable = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken'])
 /** Most tokens of one grant that are dropped in one go. */
 const batch = 1000
 
-/** Another process has used the code, refresh token or assertion at the same time. */
-export class UsedAlready extends Error {
-  override name = 'UsedAlready'
+export type AdapterOptions = {
+  secrets: Secrets
+  clients: Clients
+  clock: () => number
+  /** What is good for one use was used at the same time by another request; ends the family, and throws. */
+  usedTwice(payload: AdapterPayload | undefined): Promise<never>
 }
 
 export class SecretsAdapter implements Adapter {
   constructor(
     private readonly model: string,
-    private readonly options: { secrets: Secrets; clients: Clients; clock: () => number },
+    private readonly options: AdapterOptions,
   ) {}
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
@@ -37,7 +43,7 @@ export class SecretsAdapter implements Adapter {
     const { jti: _, ...kept } = payload
     const key = keyOfModel(this.model, id)
     if (this.model === 'ReplayDetection') {
-      if (!(await secrets.swap(key, undefined, '1', expires))) throw new UsedAlready()
+      if (!(await secrets.swap(key, undefined, '1', expires))) await this.options.usedTwice(payload)
       return
     }
     await secrets.put(key, JSON.stringify(kept), expires)
@@ -51,12 +57,16 @@ export class SecretsAdapter implements Adapter {
       const client = await clients.active(id)
       return client && metadataOf(client)
     }
-    const key = keyOfModel(this.model, id)
+    // An access token is looked for by what its JWT says, never by a bare jti, which others may have seen.
+    const isToken = this.model === 'AccessToken' || this.model === 'ClientCredentials'
+    if (isToken && !id.startsWith(recordPrefix)) return undefined
+    const jti = isToken ? id.slice(recordPrefix.length) : id
+    const key = keyOfModel(this.model, jti)
     const text = await secrets.get(key)
     if (text === undefined) return undefined
     if (this.model === 'ReplayDetection') return { jti: id }
     const consumed = await this.consumedAt(key)
-    return { ...(JSON.parse(text) as AdapterPayload), jti: id, ...(consumed !== undefined && { consumed }) }
+    return { ...(JSON.parse(text) as AdapterPayload), jti, ...(consumed !== undefined && { consumed }) }
   }
 
   /** Only codes and refresh tokens are consumed. */
@@ -70,11 +80,10 @@ export class SecretsAdapter implements Adapter {
     const { secrets, clock } = this.options
     const key = keyOfModel(this.model, id)
     const text = await secrets.get(key)
-    if (text === undefined) throw new UsedAlready()
-    const { exp } = JSON.parse(text) as AdapterPayload
-    const expires = exp === undefined ? clock() + 86_400_000 : exp * 1000
+    const payload = text === undefined ? undefined : (JSON.parse(text) as AdapterPayload)
+    const expires = payload?.exp === undefined ? clock() + 86_400_000 : payload.exp * 1000
     if (!(await secrets.swap(`${key}/consumed`, undefined, String(Math.floor(clock() / 1000)), expires)))
-      throw new UsedAlready()
+      await this.options.usedTwice(payload)
   }
 
   async destroy(id: string): Promise<void> {
@@ -113,6 +122,7 @@ function metadataOf(client: RegisteredClient): AdapterPayload {
   const isWeb = client.redirectUris.every((uri) => /^https?:/.test(uri))
   return {
     client_id: client.id,
+    origins: [...client.origins],
     client_name: client.name,
     application_type: isWeb ? 'web' : 'native',
     token_endpoint_auth_method: client.authentication,
@@ -125,6 +135,3 @@ function metadataOf(client: RegisteredClient): AdapterPayload {
     ...(client.jwksUri !== undefined && { jwks_uri: client.jwksUri }),
   } as unknown as AdapterPayload
 }
-
-/** A short name of a long text, for keys. */
-export const digest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22)

@@ -4,10 +4,11 @@
  * https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-app-support
  * https://datatracker.ietf.org/doc/html/rfc7591
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { parseScopes } from '../access/index.js'
 import type { JsonObject } from '../fhir/index.js'
 import type { Secrets } from '../store/index.js'
+import { hashOf } from './digest.js'
 
 export type GrantType = 'authorization_code' | 'refresh_token' | 'client_credentials'
 
@@ -57,6 +58,7 @@ export class RegistrationRefused extends Error {
 
 const keyOf = (id: string): string => `smart/client/${id}`
 const prefix = 'smart/client/'
+const originsMs = 5000
 const textMax = 2000
 const listMax = 50
 
@@ -64,10 +66,31 @@ const listMax = 50
 const pendingMax = 1000
 
 export class Clients {
+  /** Origins of active clients, read again in the background; a new one counts at once where it was registered. */
+  private origins: ReadonlySet<string> = new Set()
+  private originsAt = 0
+
   constructor(
     private readonly secrets: Secrets,
     private readonly clock: () => number,
   ) {}
+
+  /** Whether web pages of an origin are those of a registered app, as of some seconds ago. */
+  hasOrigin(origin: string): boolean {
+    if (this.clock() - this.originsAt > originsMs) {
+      this.originsAt = this.clock()
+      this.readOrigins().catch(() => {
+        this.originsAt = 0
+      })
+    }
+    return this.origins.has(origin)
+  }
+
+  async readOrigins(): Promise<void> {
+    const clients = await this.list(10_000)
+    this.origins = new Set(clients.flatMap(({ status, origins }) => (status === 'active' ? origins : [])))
+    this.originsAt = this.clock()
+  }
 
   async find(id: string): Promise<RegisteredClient | undefined> {
     if (!isClientId(id)) return undefined
@@ -100,7 +123,7 @@ export class Clients {
       redirectUris: [],
       origins: originsOf(registration.redirectUris ?? []),
       firstParty: false,
-      role: 'system',
+      role: 'backend',
       organizations: [],
       purposes: ['TREAT'],
       ...registration,
@@ -111,6 +134,7 @@ export class Clients {
     if (client.status === 'pending') await this.refuseFlood()
     if (!(await this.secrets.swap(keyOf(client.id), undefined, JSON.stringify(client))))
       throw new RegistrationRefused('invalid_client_metadata', `there is a client ${client.id} already`)
+    await this.readOrigins()
     return { client, ...(secret !== undefined && { secret }) }
   }
 
@@ -123,7 +147,9 @@ export class Clients {
       const was = isClientId(id) ? await this.secrets.get(keyOf(id)) : undefined
       if (was === undefined) return undefined
       const client = checked({ ...change(JSON.parse(was) as RegisteredClient), id })
-      if (await this.secrets.swap(keyOf(id), was, JSON.stringify(client))) return client
+      if (!(await this.secrets.swap(keyOf(id), was, JSON.stringify(client)))) continue
+      await this.readOrigins()
+      return client
     }
   }
 
@@ -140,9 +166,7 @@ export class Clients {
   }
 }
 
-/** A secret has 256 random bits, so that a plain hash is enough: nobody can try them all. */
 const newSecret = (): string => randomBytes(32).toString('base64url')
-export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('base64url')
 export const isSecretOf = (secret: string, hash: string): boolean =>
   timingSafeEqual(Buffer.from(hashOf(secret)), Buffer.from(hash.padEnd(43).slice(0, 43)))
 

@@ -91,7 +91,11 @@ export class ExternalTokens {
       requiredClaims: ['exp', 'sub'],
     }
     try {
-      const { payload, protectedHeader } = await jwtVerify(token, (header, input) => this.key(header, input), options)
+      const { payload, protectedHeader } = await jwtVerify(
+        token,
+        (header: JWSHeaderParameters, input: FlattenedJWSInput) => this.key(header, input),
+        options,
+      )
       // An id_token says who signed in to an app; it opens nothing. Issuers mark one by its nonce or hash of a token.
       if (protectedHeader.typ?.toLowerCase() !== 'at+jwt' && ('nonce' in payload || 'at_hash' in payload))
         throw new TokenRefused('typ')

@@ -1,1 +1,8 @@
 export * from './account.js'
+export { AuthorizationServer, type People as SignInPages } from './authorization-server.js'
+export { Clients, type RegisteredClient, type Registration, RegistrationRefused } from './clients.js'
+export { type Granted, Grants } from './grants.js'
+export { type CallerSpec, MintRefused, mintToken } from './mint.js'
+export * from './people/index.js'
+export { sendJson, sendOpen } from './send-json.js'
+export type * from './smart-context.js'

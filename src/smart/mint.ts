@@ -59,7 +59,7 @@ export async function mintToken(
       'user must be a Practitioner, PractitionerRole, Patient, RelatedPerson or Person, such as Practitioner/bob',
     )
   if (!user && spec.client === undefined) throw new MintRefused('name a user or a client')
-  const role = spec.role ?? (user ? roles[user.type]! : 'system')
+  const role = spec.role ?? (user ? roles[user.type]! : 'backend')
   const iat = Math.floor(context.clock() / 1000)
   const { audience = context.baseUrls[0]!, issuer = context.issuer, notBefore } = spec.wrong ?? {}
   const patient = spec.patient ?? (user?.type === 'Patient' && role === 'patient' ? user.id : undefined)

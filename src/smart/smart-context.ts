@@ -4,6 +4,7 @@
  * https://hl7.org/fhir/smart-app-launch/STU2.2/
  */
 import type { Caller } from '../access/index.js'
+import type { Ref } from '../fhir/index.js'
 import type { Context } from '../interactions/index.js'
 import type { Secrets } from '../store/index.js'
 import type { Accounts } from './account.js'
@@ -19,7 +20,8 @@ export type SmartContext = {
   clock: () => number
   /** The world as a caller sees it: for the patient picker, and to understand granular scopes. */
   contextOf(caller: Caller): Context
-  organizations(ids: readonly string[]): Promise<Organizations>
+  /** Where somebody belongs, by their organisations and by what their user is a part of. */
+  standing(user: Ref | undefined, organizations: readonly string[]): Promise<Standing>
   /** Calls another server; answers of any status. */
   call(request: { url: string; headers?: Record<string, string> }): Promise<Called>
   settings: SmartSettings
@@ -27,8 +29,8 @@ export type SmartContext = {
   report(error: unknown): void
 }
 
-/** Ids of Organizations with those above them, and of the hospitals among them. */
-export type Organizations = { organizations: readonly string[]; hospitals: readonly string[] }
+/** Ids of Organizations with those above them, the hospitals among them, and what else stands for the person. */
+export type Standing = Pick<Caller, 'organizations' | 'hospitals' | 'custodian' | 'aliases'>
 
 export type Called = { status: number; headers: Record<string, string>; body: Buffer }
 
@@ -57,12 +59,14 @@ export type ExternalIssuer = {
 
 /** For the audit log: what happened, to whom, through which app; never a token or a secret. */
 export type SmartEvent = {
-  action: 'sign-in' | 'authorize' | 'token' | 'refuse' | 'revoke' | 'register' | 'rotate-keys'
+  action: 'authorize' | 'token' | 'refresh' | 'refuse' | 'reuse' | 'revoke' | 'register' | 'rotate-keys'
   outcome: 'success' | 'failure'
   subject?: string
-  user?: string
+  user?: Ref
+  role?: string
   client?: string
-  /** Why it was refused, or what was granted. */
-  detail?: string
-  address?: string
+  /** A word of ours: why it was refused. */
+  why?: string
+  token?: string
+  patient?: string
 }

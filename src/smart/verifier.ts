@@ -12,8 +12,8 @@ import { type Caller, parseScopes, type Scope, understood } from '../access/inde
 import { FhirError, invalid, parseReference, type Ref, unauthenticated } from '../fhir/index.js'
 import { type AccessClaims, TokenRefused, verifyAccessToken } from './access-token.js'
 import type { Account } from './account.js'
-import { digest } from './adapter.js'
 import type { Clients } from './clients.js'
+import { digest } from './digest.js'
 import type { ExternalTokens } from './external-tokens.js'
 import type { SigningKeys } from './signing-keys.js'
 import type { SmartContext } from './smart-context.js'
@@ -98,7 +98,6 @@ export class Verifier {
       return known
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
-      await this.parts.context.record({ action: 'refuse', outcome: 'failure', detail: `token: ${error.message}` })
       throw this.invalidToken()
     }
   }
@@ -246,7 +245,7 @@ type Unfinished = {
 
 /** With everything looked up that `reach` will need. */
 export async function finished(context: SmartContext, { rights, scope, ...who }: Unfinished): Promise<Caller> {
-  const { organizations, hospitals } = await context.organizations(rights.organizations)
+  const standing = await context.standing(rights.user, rights.organizations)
   const caller: Caller = {
     ...who,
     id: '',
@@ -254,9 +253,7 @@ export async function finished(context: SmartContext, { rights, scope, ...who }:
     role: rights.role,
     ...(rights.user && { user: rights.user }),
     ...(rights.name !== undefined && { name: rights.name }),
-    organizations,
-    hospitals,
-    ...(hospitals[0] !== undefined && { custodian: hospitals[0] }),
+    ...standing,
     purpose: rights.purpose ?? purposeOfRole(rights),
     ...(rights.signedIn && { signedIn: rights.signedIn }),
   }
@@ -266,19 +263,12 @@ export async function finished(context: SmartContext, { rights, scope, ...who }:
 
 /** Equal rights, equal id: pages and caches outlive a token that is refreshed. */
 function named(caller: Caller): Caller {
-  const { kind, tenant, subject, role, user, client, organizations, purpose, patient, encounter, scopes = [] } = caller
+  const { kind, tenant, subject, role, user, client, purpose, patient, encounter, scopes = [] } = caller
+  const { organizations, custodian, aliases } = caller
   const written = scopes.map(({ level, type, acts, where }) => [level, type, [...acts], where])
   const text = JSON.stringify([
-    tenant,
-    subject,
-    role,
-    user,
-    client,
-    organizations,
-    purpose,
-    patient,
-    encounter,
-    written,
+    ...[tenant, subject, role, user, client, purpose, patient, encounter],
+    ...[organizations, custodian, aliases, written],
   ])
   return { ...caller, id: `${kind} ${digest(text)}` }
 }

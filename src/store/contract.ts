@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { type JsonObject, parseJson } from '../fhir/index.js'
 import { type Expression, everything, nothing, type Position } from '../search/index.js'
+import { contractOfAudit } from './contract-of-audit.js'
+import { contractOfTenants } from './contract-of-tenants.js'
 import { type Commit, CommitRefused, type Store, type Stored, StoreLimit } from './store.js'
 import { all, commit, drop, type Engine, type Home, namesOf, put, query, reachOf, reference, token } from './testing.js'
 
@@ -18,6 +20,13 @@ const coded = (name: string, value: string, ...references: string[]) =>
     entries: [token('code', value), ...references.map((each) => reference('subject', each))],
     references,
   })
+
+/** What the parts of the contract share. */
+export type Suite = {
+  engine: Engine
+  given: (options?: Parameters<Engine['open']>[0]) => Promise<Home>
+  check: (name: string, body: () => Promise<void>) => void
+}
 
 export function contract(engine: Engine): void {
   const homes: Home[] = []
@@ -741,4 +750,7 @@ export function contract(engine: Engine): void {
       }
     })
   })
+
+  contractOfTenants({ engine, given, check })
+  contractOfAudit({ engine, given, check })
 }

@@ -12,10 +12,12 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { IndexEntry } from '../search/index.js'
+import { Verifier } from './audit-chain.js'
+import { type Disk, disk } from './sqlite/audit-file.js'
 import { type Connect, connect } from './sqlite/connection.js'
 import { openSqlite } from './sqlite/index.js'
-import type { Commit, Store, Stored } from './store.js'
-import { all, alone, drop, namesOf, put, query, reference, token } from './testing.js'
+import type { AuditEntry, Commit, Store, Stored } from './store.js'
+import { type Alone, all, alone, drop, namesOf, put, query, reference, token } from './testing.js'
 
 const folders: string[] = []
 const newFolder = () => {
@@ -177,6 +179,89 @@ describe('the n-th statement fails', () => {
   })
 })
 
+describe('the n-th statement fails while accesses are audited', () => {
+  const entry = (id: string): AuditEntry => ({ id, at: 1000, keys: ['k'], text: `{"id":"${id}"}` })
+  const commitOf = (n: number): Commit => ({
+    changes: [written('Observation/new', `text ${n}`)],
+    audit: ([made]) => [entry(`${made!.outcome}-${n}`)],
+    integrity: true,
+  })
+
+  /** Every acknowledged append is in the chain, an entry of a commit exactly if the commit is, and all is as chained. */
+  async function attempts(fail: (n: number) => void, open: () => Promise<Alone>, works: () => void) {
+    const store = await open()
+    await store.commit({ changes: [put('Patient/1'), written('Observation/new', 'old')], integrity: true })
+    const acknowledged: string[] = []
+    const made: string[] = []
+    let failures = 0
+    for (let n = 1; n <= 60; n++) {
+      fail(n)
+      const outcomes = await Promise.allSettled([
+        store.audit.append([entry(`a${n}`), entry(`b${n}`)]),
+        store.commit(commitOf(n)),
+        store.audit.append([entry(`c${n}`)]),
+      ])
+      works()
+      const done = outcomes.map(({ status }) => status === 'fulfilled')
+      if (done[0]) acknowledged.push(`a${n}`, `b${n}`)
+      if (done[1]) made.push(`updated-${n}`)
+      if (done[2]) acknowledged.push(`c${n}`)
+      if (done.includes(false)) failures++
+    }
+    const records = await store.audit.chain(0, 10_000)
+    const ids = records.map(({ id }) => id)
+    expect(ids).toEqual(expect.arrayContaining(acknowledged))
+    expect(ids.filter((id) => id.startsWith('updated'))).toEqual(made)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(await store.maintenance.check(rebuilt)).toEqual([])
+    const head = await store.audit.head()
+    await store.close()
+    const again = await open()
+    expect(await again.audit.head()).toEqual(head)
+    await again.close()
+    return { failures }
+  }
+
+  test('of the store', async () => {
+    const faults = failing()
+    const path = join(newFolder(), 'test.db')
+    const open = () => alone(openSqlite(path, { connect: faults.connect, clock: () => 1000 }))
+    const { failures } = await attempts(faults.failAt, open, faults.works)
+    expect(failures).toBeGreaterThan(10)
+  })
+
+  test('and so does every second write of the file of appends', async () => {
+    const faults = failing()
+    const path = join(newFolder(), 'test.db')
+    let writes = 0
+    const failingDisk: Disk = {
+      write: (...of) => (++writes % 2 ? Promise.reject(new Error('no space is left')) : disk.write(...of)),
+    }
+    const open = () => alone(openSqlite(path, { connect: faults.connect, disk: failingDisk, clock: () => 1000 }))
+    const { failures } = await attempts(faults.failAt, open, faults.works)
+    expect(failures).toBeGreaterThan(10)
+    expect(writes).toBeGreaterThan(20)
+  })
+
+  test('an append that nothing can hold is refused, and the next is taken', async () => {
+    const faults = failing()
+    let full = true
+    const failingDisk: Disk = {
+      write: (...of) => (full ? Promise.reject(new Error('no space is left')) : disk.write(...of)),
+    }
+    const path = join(newFolder(), 'test.db')
+    const store = await alone(openSqlite(path, { connect: faults.connect, disk: failingDisk }))
+    faults.failAt(1)
+    await expect(store.audit.append([entry('lost')])).rejects.toThrow('the disk is full')
+    faults.works()
+    full = false
+    await store.audit.append([entry('kept')])
+    expect((await store.audit.chain(0, 10)).map(({ id }) => id)).toEqual(['kept'])
+    expect(await store.maintenance.check(rebuilt)).toEqual([])
+    await store.close()
+  })
+})
+
 describe('the process is killed', () => {
   const module = (path: string) => JSON.stringify(pathToFileURL(join(process.cwd(), 'src/store', path)).href)
 
@@ -190,7 +275,9 @@ describe('the process is killed', () => {
       const name = '${round}-' + worker + '-' + i
       const changes = ['Observation/a' + name, 'Observation/b' + name, 'Patient/w' + worker].map((each) =>
         put(each, { content: { text: name, padding: 'x'.repeat(i % 7 * 1000) }, entries: [token('code', name)] }))
-      await store.commit({ changes, integrity: true })
+      const entry = (id) => ({ id, at: Date.now(), keys: ['worker/' + worker], text: JSON.stringify({ id }) })
+      await store.commit({ changes, audit: (made) => made.slice(0, 1).map(({ stored }) => entry(stored.type + '/' + stored.id)), integrity: true })
+      await Promise.all(['r', 's'].map((each) => store.audit.append([entry(each + name)])))
       writeSync(1, name + '\\n')
     }
     await Promise.all(Array.from({ length: 6 }, async (_, worker) => { for (let i = 0; ; i++) await one(worker, i) }))`
@@ -225,6 +312,16 @@ describe('the process is killed', () => {
       expect(
         namesOf(await store.search(query(['Observation'], { op: 'token', param: 'code', code: newest }), all)),
       ).toEqual([`Observation/a${newest}`, `Observation/b${newest}`])
+      const verifier = new Verifier()
+      const chain = await store.audit.chain(0, 1_000_000)
+      for (const record of chain) verifier.add(record)
+      expect(verifier.end()).toEqual([])
+      const ids = new Set(chain.map(({ id }) => id))
+      expect(ids.size).toBe(chain.length)
+      // Each access that was answered has its entry, and each write that is there its own.
+      for (const name of acknowledged) expect(ids.has(`r${name}`) && ids.has(`s${name}`)).toBe(true)
+      const writes = [...ids].filter((id) => id.startsWith('Observation/'))
+      expect(writes.sort()).toEqual(found.filter((name) => name.startsWith('Observation/a')).sort())
       const rebuild = ({ body }: Stored) => [token('code', (JSON.parse(body.toString()) as { text: string }).text)]
       expect(await store.maintenance.check(rebuild)).toEqual([])
       await store.close()

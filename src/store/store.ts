@@ -91,9 +91,17 @@ export class StoreLimit extends Error {
 /** The database did not answer in time or not at all: nothing is known to be wrong with what was asked; try again. */
 export class StoreUnavailable extends Error {}
 
-/** The store cannot be opened or copied, with a sentence for who operates the server. */
+/**
+ * The store cannot be opened or copied, with a sentence for who operates the server. `passing`: it can be mended where
+ * the store is, and another try may then succeed.
+ */
 export class StoreUnusable extends Error {
   override name = 'StoreUnusable'
+  readonly passing: boolean
+  constructor(message: string, { passing = false, ...options }: ErrorOptions & { passing?: boolean } = {}) {
+    super(message, options)
+    this.passing = passing
+  }
 }
 
 export type Match = { stored: Stored; mode: 'match' | 'include' }
@@ -159,7 +167,10 @@ export type AuditEntry = { id: string; at: number; keys: string[]; text: string 
  */
 export type AuditRecord = AuditEntry & { sequence: number | undefined; hash: Buffer | undefined }
 
-/** `lo` and `hi` limit `at`, both inclusive; newest first unless `ascending`; `after` is the last record already seen. */
+/**
+ * `lo` and `hi` limit `at`, both inclusive; newest first unless `ascending`; `after` is the last record already seen.
+ * Records of the same `at` have an order of the engine's own, always the same.
+ */
 export type AuditQuery = {
   key?: string
   lo?: number
@@ -169,9 +180,14 @@ export type AuditQuery = {
   count: number
 }
 
-/** Append only: there is no method that changes or removes. Entries of a commit come with the commit. */
+/**
+ * Append only: there is no method that changes or removes. Entries of a commit come with the commit.
+ *
+ * The order of the chain is that in which entries came, and `at` never decreases along it: an entry that comes after a
+ * later one gets the `at` of that one (what the clock said is in its text).
+ */
 export interface AuditLog {
-  /** Durable when resolved. What many append at the same time becomes durable together. */
+  /** Durable when resolved, and found from then on. What many append at the same time becomes durable together. */
   append(entries: readonly AuditEntry[]): Promise<void>
   read(id: string): Promise<AuditRecord | undefined>
   find(query: AuditQuery): Promise<AuditRecord[]>

@@ -37,7 +37,8 @@ const noncharacter = /[\ufffe\uffff]/
 const visible = /[^ \t\r\n]/
 const activeLink =
   /^(?:(?:javascript|vbscript|livescript|mocha):|data:(?!image\/(?:png|gif|jpe?g|webp|bmp|svg\+xml)[;,]))/i
-const activeStyle = /expression\s*\(|javascript:|vbscript:|behaviou?r\s*:|-moz-binding|@import|\\/i
+const activeStyle =
+  /expression\s*\(|javascript:|vbscript:|behaviou?r\s*:|-moz-binding|@import|url\s*\((?!\s*["']?\s*data:\s*image\/)|image-set|\\/i
 
 /** What is wrong with the text of a narrative's div, as a sentence; undefined if nothing is. */
 export function narrativeProblem(text: string): string | undefined {

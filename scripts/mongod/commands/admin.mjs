@@ -9,11 +9,12 @@ import { isPlain, numberOf } from '../bson.mjs'
 import { refuse } from '../errors.mjs'
 import { parseFilter } from '../filter.mjs'
 import { matcher } from '../match.mjs'
+import { wireVersionOf } from '../pose.mjs'
 import { MESSAGE_BYTES_MAX } from '../wire.mjs'
 
 /** It answers like this version where versions differ and the recorded answers leave it open. */
 const VERSION = [7, 0, 0, 0]
-const WIRE_VERSION = 21
+const versionOf = ({ pose }) => (pose.version ? [...pose.version.split('.').map(Number), 0] : VERSION)
 
 /** `hello`, and what it was called before. */
 const hello = (older) => ({
@@ -37,11 +38,9 @@ const hello = (older) => ({
     if (isPlain(body.client)) connection.appName = body.client.application?.name
     const primary = !server.steppedDown
     const time = server.store.now()
-    const date = new Date()
+    const date = new Date(Date.now() + (server.pose.skewMs ?? 0))
     const opTime = { ts: time, t: Long.fromNumber(server.election) }
-    return {
-      helloOk: true,
-      ...(older ? { ismaster: primary } : { isWritablePrimary: primary }),
+    const member = {
       hosts: [server.address],
       setName: server.setName,
       setVersion: 1,
@@ -49,6 +48,11 @@ const hello = (older) => ({
       ...(primary ? { primary: server.address, electionId: server.electionId } : {}),
       me: server.address,
       lastWrite: { opTime, lastWriteDate: date, majorityOpTime: opTime, majorityWriteDate: date },
+    }
+    return {
+      helloOk: true,
+      ...(older ? { ismaster: primary } : { isWritablePrimary: primary }),
+      ...(server.pose.standalone ? {} : member),
       maxBsonObjectSize: 16 * 1024 * 1024,
       maxMessageSizeBytes: MESSAGE_BYTES_MAX,
       maxWriteBatchSize: 100_000,
@@ -56,7 +60,7 @@ const hello = (older) => ({
       logicalSessionTimeoutMinutes: 30,
       connectionId: connection.id,
       minWireVersion: 0,
-      maxWireVersion: WIRE_VERSION,
+      maxWireVersion: wireVersionOf(versionOf(server).join('.')),
       readOnly: false,
     }
   },
@@ -65,9 +69,9 @@ const hello = (older) => ({
 const buildInfo = {
   fields: [],
   anyState: true,
-  run: () => ({
-    version: VERSION.slice(0, 3).join('.'),
-    versionArray: VERSION,
+  run: ({ server }) => ({
+    version: versionOf(server).slice(0, 3).join('.'),
+    versionArray: versionOf(server),
     gitVersion: 'stand-in',
     modules: ['stand-in'],
     storageEngines: ['memory'],

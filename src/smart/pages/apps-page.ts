@@ -23,6 +23,8 @@ export type AppsPage = {
   /** Said of what was just done. */
   done?: string
   zone: string
+  /** Where a person who has several roles takes up another one. */
+  otherRoles?: string
 }
 
 export function appsPage(visit: Visit, given: AppsPage): Shown {
@@ -30,6 +32,7 @@ export function appsPage(visit: Visit, given: AppsPage): Shown {
   const { action, apps, sessions, done, zone } = given
   const day = (at: number): string => (at === 0 ? '–' : moment(at, language, zone))
   const body = html`${done && html`<p class="note" role="status">${done}</p>`}
+${given.otherRoles !== undefined && html`<p><a href="${given.otherRoles}">${t('roleOther')}</a></p>`}
 ${apps.length === 0 && html`<p>${t('appsNone')}</p>`}
 ${apps.map((app) => appCard(visit, app, action, day))}
 <h2>${t('sessionsTitle')}</h2>

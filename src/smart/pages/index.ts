@@ -20,4 +20,18 @@ export { type Button, button, type Choice, checkbox, choices, type Field, field,
 export { type Pages, type PagesOptions, pages, type Shown, sessionCookie, type Visit } from './pages.js'
 export { type PatientPage, patientPage } from './patient-page.js'
 export { type ScopeWords, scopeWords } from './scope-words.js'
+export {
+  acceptancePage,
+  codePage,
+  contactPage,
+  enrolPage,
+  invitationPage,
+  passwordPage,
+  type RoleRow,
+  recoveryCodesPage,
+  recoveryPage,
+  rolePage,
+  sentencePage,
+  totpPage,
+} from './sign-in-pages.js'
 export { stylesheetName } from './style.js'

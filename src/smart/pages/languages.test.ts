@@ -29,7 +29,7 @@ test.each([
 
 test('a role is named in the language, or as it is written', () => {
   expect(roleName(translator('fr'), 'doctor')).toBe('médecin')
-  expect(roleName(translator('fr'), 'hospital-admin')).toBe('administrateur de l’hôpital')
+  expect(roleName(translator('fr'), 'hospital-administrator')).toBe('administrateur de l’hôpital')
   expect(roleName(translator('fr'), 'constructor')).toBe('constructor')
 })
 

@@ -6,34 +6,46 @@
  */
 import type { Db } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import type { Stored } from '../store.js'
-import type { Collections } from './collections.js'
+import { Verifier } from '../audit-chain.js'
+import type { AuditLog, Stored } from '../store.js'
 import type { CurrentDocument } from './document.js'
 import { searchableOf } from './maintenance.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
 import { historyOf, type Reader } from './reader.js'
+import type { Root } from './root.js'
+import { mixed } from './tokens.js'
 
-const compared = ['k', 'x', 'd', 'c', 'g', 's', 'date1', 'pat1'] as const
+const compared = ['k', 'x', 'q', 'd', 'n', 'pt', 'c', 'g', 's', 'date1'] as const
 
 export async function check(
   db: Db,
   reader: Reader,
-  collections: Collections,
+  root: Root,
+  audit: AuditLog,
   entries: (stored: Stored) => IndexEntry[],
 ): Promise<string[]> {
   const counts = new Map<string, number>()
   const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
-  for (const type of await collections.types()) {
+  for (const type of await root.allTypes()) {
     for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
       const { del, body } = document
       if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
       const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, document, entries)
+      if (document.vis !== mixed && document.vis !== rebuilt.vis) add(`${type}: vis differs from a rebuild`)
       for (const name of compared)
         if (canonical(document[name]) !== canonical(rebuilt[name])) add(`${type}: ${name} differs from a rebuild`)
     }
     const lacking = await reader.aggregate<{ n: number }>(type, [
       { $match: { t: reader.tenant, v: { $gt: 1 } } },
-      { $lookup: { from: historyOf(type), localField: 'id', foreignField: 'id', as: 'old' } },
+      {
+        $lookup: {
+          from: historyOf(type),
+          localField: 'id',
+          foreignField: 'id',
+          pipeline: [{ $match: { t: reader.tenant } }, { $project: { _id: 1 } }],
+          as: 'old',
+        },
+      },
       { $match: { $expr: { $ne: [{ $size: '$old' }, { $subtract: ['$v', 1] }] } } },
       { $count: 'n' },
     ])
@@ -42,12 +54,13 @@ export async function check(
   let last = 0
   const marks = db
     .collection<CommitDocument>(commitsCollection)
-    .find({ seq: { $gt: 0 } })
-    .sort({ seq: 1, w: 1 })
+    .find({ t: reader.tenant, seq: { $gt: 0 } })
+    .sort({ seq: 1 })
   for await (const { seq, n } of marks) {
     if (seq - n !== last) add('the sequence has a gap')
     last = seq
   }
+  for (const finding of await broken(audit)) add(`the audit log: a record ${finding}`)
   return [...counts].map(([sentence, times]) => (times === 1 ? sentence : `${sentence} (${times} times)`))
 }
 
@@ -60,4 +73,16 @@ function canonical(value: unknown): string {
       .map(([key, each]) => [key, canonical(each)])
       .sort(),
   )
+}
+
+const pageSize = 1000
+
+/** What is wrong along the chain of the audit log. */
+async function broken(audit: AuditLog): Promise<string[]> {
+  const verifier = new Verifier()
+  for (;;) {
+    const page = await audit.chain(verifier.head.sequence, pageSize)
+    for (const record of page) verifier.add(record)
+    if (page.length < pageSize) return verifier.end().map(({ what }) => what)
+  }
 }

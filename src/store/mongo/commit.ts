@@ -20,12 +20,13 @@ import {
   type Stored,
   StoreLimit,
 } from '../store.js'
-import type { Collections } from './collections.js'
+import { type AuditDocument, auditDocument } from './audit.js'
 import { type CurrentDocument, readable, type Searchable, searchable } from './document.js'
 import type { Lanes } from './lanes.js'
-import { type CommitDocument, commitsCollection } from './marks.js'
+import { type CommitDocument, commitsCollection, keyOf } from './marks.js'
 import type { Places } from './places.js'
 import { historyOf, type Reader } from './reader.js'
+import type { Root } from './root.js'
 import type { Search } from './search.js'
 import { binary, type Row, storedOf, type VersionDocument, versionFields } from './stored.js'
 import { token } from './tokens.js'
@@ -33,16 +34,20 @@ import { token } from './tokens.js'
 /** Resources that record what was done: what they refer to may go, or never have been there. */
 const exempt = new Set(['AuditEvent', 'Provenance'])
 
-/** A commit with what could be computed before its transaction. */
-export type Prepared = { commit: Commit; id: string; searchables: (Searchable | undefined)[] }
+/** A commit with what could be computed before its transaction; `kept` is by what one sees that it was kept. */
+export type Prepared = { commit: Commit; id: string; searchables: (Searchable | undefined)[]; kept: string[] }
 
 export const prepare = (commit: Commit): Prepared => ({
   commit,
-  id: randomUUID(),
+  id: timedId(),
+  kept: [],
   searchables: commit.changes.map((change) =>
     change.op === 'put' ? searchable(change.type, change.entries, change.references) : undefined,
   ),
 })
+
+/** Ids that follow each other in time lie beside each other in the index. */
+const timedId = (): string => `${Date.now().toString(36)}-${randomUUID()}`
 
 export type Decided = Committed[] | CommitRefused
 
@@ -54,7 +59,7 @@ type Parts = {
   db: Db
   reader: Reader
   search: Search
-  collections: Collections
+  root: Root
   lanes: Lanes
   places: Places
   clock: () => number
@@ -66,7 +71,7 @@ type Parts = {
 class Writes {
   readonly inserts = new Map<string, Document[]>()
   readonly updates = new Map<string, Document[]>()
-  readonly commits: CommitDocument[] = []
+  readonly commits: (CommitDocument | AuditDocument)[] = []
   insert(collection: string, document: Document): void {
     listOf(this.inserts, collection).push(document)
   }
@@ -80,7 +85,7 @@ export class Writer {
 
   /** Those that are refused are left out; the others are stored together. */
   async apply(session: ClientSession, group: readonly Prepared[], alone: boolean): Promise<Decided[]> {
-    const { places, collections, search } = this.parts
+    const { places, root, search } = this.parts
     const reader = this.parts.reader.within(session)
     const currents = await this.currents(reader, group)
     for (const row of currents.values()) places.saw(row)
@@ -106,14 +111,15 @@ export class Writer {
     }
     await this.write(session, writes, alone)
     if (alone && group[0]!.commit.integrity && Array.isArray(decided[0]))
-      await this.refuseReferred(reader, decided[0], await collections.types(session))
+      await this.refuseReferred(reader, decided[0], await root.allTypes(session))
     return decided
   }
 
-  /** Whether the mark of a commit is there. */
-  async isKept({ id }: Prepared): Promise<boolean> {
-    const found = await this.parts.db.collection<CommitDocument>(commitsCollection).findOne({ _id: id })
-    return found !== null
+  /** Whether something that the transaction of a group left is there. */
+  async isKept(group: readonly Prepared[]): Promise<boolean> {
+    const _id = group.find(({ kept }) => kept.length)?.kept[0]
+    if (_id === undefined) return true
+    return (await this.parts.db.collection<{ _id: string }>(commitsCollection).findOne({ _id })) !== null
   }
 
   /** Everything that is changed, with its bytes, and everything referred to, without. */
@@ -145,12 +151,16 @@ export class Writer {
   ): Promise<Map<string, { value: string; live: boolean }>> {
     const keys = group.flatMap(({ commit }) => (commit.claims ?? []).map(({ key }) => key))
     if (!keys.length) return new Map()
-    const found = await this.parts.db
+    const { reader, db } = this.parts
+    const found = await db
       .collection<ClaimDocument>('claims')
-      .find({ _id: { $in: keys } }, { session })
+      .find({ _id: { $in: keys.map((key) => reader.key(key)) } }, { session })
       .toArray()
     return new Map(
-      found.map(({ _id, value, expires }) => [_id, { value, live: expires === undefined || expires > now }]),
+      found.map(({ _id, value, expires }) => [
+        _id.slice(reader.key('').length),
+        { value, live: expires === undefined || expires > now },
+      ]),
     )
   }
 
@@ -160,8 +170,9 @@ export class Writer {
     writes: Writes,
   ): void {
     const document = { value, ...(expires !== undefined && { expires, at: this.expiry(expires) }) }
-    if (claimed.has(key)) writes.update('claims', { q: { _id: key }, u: document })
-    else writes.insert('claims', { _id: key, ...document })
+    const _id = this.parts.reader.key(key)
+    if (claimed.has(key)) writes.update('claims', { q: { _id }, u: document })
+    else writes.insert('claims', { _id, ...document })
     claimed.set(key, { value, live: true })
   }
 
@@ -171,7 +182,7 @@ export class Writer {
   }
 
   private decide(
-    { commit, id, searchables }: Prepared,
+    { commit, id, searchables, kept }: Prepared,
     currents: Map<string, Current>,
     now: number,
     writes: Writes,
@@ -183,6 +194,7 @@ export class Writer {
       named.add(nameOf(change))
     }
     if (commit.integrity) refuseDangling(commit.changes, currents)
+    const before = writes.commits.length
     const w = this.parts.places.next(this.parts.lanes.number)
     const versions: CommitDocument['v'] = []
     const committed = commit.changes.map((change, i): Committed => {
@@ -194,7 +206,12 @@ export class Writer {
       if (done.outcome !== 'unchanged') versions.push([change.type, change.id, done.stored.version])
       return done
     })
-    if (versions.length) writes.commits.push({ _id: id, seq: 0, w, at: now, n: versions.length, v: versions })
+    const t = this.parts.reader.tenant
+    if (versions.length)
+      writes.commits.push({ _id: keyOf.mark(t, id), t, seq: 0, w, at: now, n: versions.length, v: versions })
+    for (const entry of commit.audit?.(committed) ?? [])
+      writes.commits.push(auditDocument(t, entry, this.parts.places.next(this.parts.lanes.number)))
+    kept.splice(0, kept.length, ...writes.commits.slice(before).map(({ _id }) => _id))
     return committed
   }
 
@@ -214,7 +231,8 @@ export class Writer {
     const body = splice(serialized, version, now)
     const stored: Stored = { type, id, version, updated: now, deleted: false, method, body }
     const resource = this.parts.documents ? readable(body) : undefined
-    this.replace(stored, current, fitting(body, searchable, resource), writes)
+    const seen = { ...searchable, vis: this.parts.root.classOf(searchable.vis) }
+    this.replace(stored, current, fitting(body, seen, resource), writes)
     return { stored, outcome: current && !current.del ? 'updated' : 'created' }
   }
 
@@ -293,21 +311,29 @@ export class Writer {
       ),
     )
     if (!gone.size) return
-    const links = [...gone.keys()]
-    const found = await reader.union<{ type: string; id: string; x: string[] }>(
+    const link = { $in: [...gone.keys()] }
+    const living = { t: reader.tenant, vis: { $in: [...this.parts.root.classes] } }
+    const found = await reader.union<{ type: string; id: string; k: string[]; x: string[] }>(
       types
         .filter((type) => !exempt.has(type))
         .map((type) => ({
           type,
           stages: [
-            { $match: { t: reader.tenant, x: links.length === 1 ? links[0] : { $in: links } } },
+            {
+              $match: {
+                $or: [
+                  { ...living, k: link },
+                  { ...living, x: link },
+                ],
+              },
+            },
             { $limit: 1 },
-            { $project: { _id: 0, type: { $literal: type }, id: 1, x: 1 } },
+            { $project: { _id: 0, type: { $literal: type }, id: 1, k: 1, x: 1 } },
           ],
         })),
     )
-    for (const { type, id, x } of found)
-      for (const link of x) {
+    for (const { type, id, k, x } of found)
+      for (const link of [...k, ...x]) {
         const deleted = gone.get(link)
         if (deleted) throw new CommitRefused({ kind: 'referred', index: deleted.index, by: { type, id } })
       }

@@ -9,24 +9,26 @@ import { compareKeys, type IndexEntry, sortKeyOf } from '../../search/index.js'
 import { dateParam } from '../timeline.js'
 import { pointOf } from './positions.js'
 import type { VersionDocument } from './stored.js'
-import { alive, named, Tokens, token } from './tokens.js'
+import { type Interval, mixed, named, Tokens, token } from './tokens.js'
 
-/** The values by which a resource is sorted: `a` ascending, `z` descending. */
-type Keys = Record<string, { a: string | number; z: string | number }>
+/** The values by which a resource is sorted: one, or the smallest and the largest. */
+type Keys = Record<string, string | number | [smallest: string | number, largest: string | number]>
 
-/** What search knows of a resource. */
+/** What search knows of a resource; `Tokens` says what lies in which list. */
 export type Searchable = {
   k: string[]
   x: string[]
-  d: { p: string; lo: number; hi: number }[]
+  q: string[]
+  d?: Interval[]
+  /** Numbers of those tokens that many resources have, and of a patient alone and with each of them. */
+  n?: number[]
+  pt?: number[]
   c?: Document[]
   g?: Document[]
   s: Keys
-  /** The date by which a patient's resources are kept in order; the newest is asked for most. */
+  /** The date by which resources are kept in order; the newest is asked for most. */
   date1?: number
-  /** The patient it is about, when there is but one. */
-  pat1?: string
-  /** Reserved: the class of those who may see it. */
+  /** The class of those who may see it: its custodian. */
   vis: string
 }
 
@@ -35,43 +37,55 @@ export type CurrentDocument = VersionDocument & Partial<Searchable> & { o: numbe
 
 export function searchable(type: string, entries: readonly IndexEntry[], references: readonly Ref[]): Searchable {
   const tokens = new Tokens()
-  tokens.k.add(alive)
   const composites: Document[] = []
   const places: Document[] = []
-  const keys: Keys = {}
-  const patients = new Set<string>()
+  const keys: Bounds = new Map()
   for (const entry of entries) {
-    tokens.k.add(named(entry.param))
     tokens.add(entry)
-    keep(keys, entry)
+    // What it is sorted by says that it is there.
+    if (!keep(keys, entry)) tokens.q.add(named(entry.param))
     if (entry.kind === 'composite') composites.push(compositeOf(entry, tokens))
     if (entry.kind === 'position') places.push({ p: named(entry.param), ...pointOf(entry) })
-    if (entry.kind === 'reference' && entry.type === 'Patient') patients.add(entry.id)
   }
-  for (const { type, id } of references) tokens.x.add(token.link(`${type}/${id}`))
-  const date1 = dateParam(type)
-  const date = date1 === undefined ? undefined : keys[keyName(date1)]?.z
+  for (const { type, id } of references) {
+    const link = token.link(`${type}/${id}`)
+    if (!tokens.k.has(link)) tokens.x.add(link)
+  }
+  const { n, pt } = tokens.numbers()
+  const param = dateParam(type)
+  const date = param === undefined ? undefined : keys.get(keyName(param))?.z
+  const custodians = [...tokens.custodians]
   return {
+    ...listsOf(tokens),
     k: [...tokens.k],
     x: [...tokens.x],
-    d: [...tokens.d.values()],
+    q: [...tokens.q],
+    ...(n.length && { n }),
+    ...(pt.length && { pt }),
     ...(composites.length && { c: composites }),
     ...(places.length && { g: places }),
-    s: keys,
+    s: keysOf(keys),
     ...(typeof date === 'number' && { date1: date }),
-    ...(patients.size === 1 && { pat1: `Patient/${[...patients][0]}` }),
-    vis: '',
+    vis: custodians.length > 1 ? mixed : (custodians[0] ?? ''),
   }
 }
 
-/** Components by themselves, and their exact values in the index under the name of the composite. */
+/** The lists that hold something. */
+const listsOf = ({ k, x, q, d }: Tokens): Partial<Searchable> => ({
+  ...(k.size && { k: [...k] }),
+  ...(x.size && { x: [...x] }),
+  ...(q.size && { q: [...q] }),
+  ...(d.size && { d: [...d.values()] }),
+})
+
+/** Components by themselves, and their codes in the index under the name of the composite. */
 function compositeOf({ param, components }: Extract<IndexEntry, { kind: 'composite' }>, tokens: Tokens): Document {
   const p = named(param)
   const occurrence: Document = { p }
   for (const [i, entries] of components.entries()) {
     const of = new Tokens()
     for (const entry of entries) of.add(entry)
-    occurrence[`c${i}`] = { k: [...of.k], x: [...of.x], d: [...of.d.values()] }
+    occurrence[`c${i}`] = listsOf(of)
     for (const text of of.k) tokens.x.add(`${p}${text}`)
   }
   return occurrence
@@ -80,19 +94,25 @@ function compositeOf({ param, components }: Extract<IndexEntry, { kind: 'composi
 /** A parameter as the name of a member, where dots and dollars mean something else. */
 export const keyName = (param: string): string => named(param).replaceAll('.', '%2e').replaceAll('$', '%24')
 
-function keep(keys: Keys, entry: IndexEntry): void {
+type Bounds = Map<string, { a: string | number; z: string | number }>
+
+/** Whether the resource is sorted by the entry. */
+function keep(keys: Bounds, entry: IndexEntry): boolean {
   const a = sortKeyOf(entry, false)
   const z = sortKeyOf(entry, true)
-  if (a === undefined || z === undefined) return
+  if (a === undefined || z === undefined) return false
   const name = keyName(entry.param)
-  const known = Object.hasOwn(keys, name) ? keys[name] : undefined
-  const value = {
+  const known = keys.get(name)
+  keys.set(name, {
     a: known && compareKeys(known.a, a) <= 0 ? known.a : a,
     z: known && compareKeys(known.z, z) >= 0 ? known.z : z,
-  }
-  // A parameter may be called __proto__.
-  Object.defineProperty(keys, name, { value, enumerable: true, configurable: true, writable: true })
+  })
+  return true
 }
+
+/** A parameter may be called __proto__, which this defines like any other. */
+const keysOf = (keys: Bounds): Keys =>
+  Object.fromEntries([...keys].map(([name, { a, z }]) => [name, a === z ? a : [a, z]]))
 
 /** Documents nest 100 levels deep at most, of which ours takes one. */
 const depthMax = 90

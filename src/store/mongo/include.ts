@@ -9,7 +9,7 @@
 import type { Include } from '../../search/index.js'
 import { StoreLimit } from '../store.js'
 import type { Filter } from './filter.js'
-import type { Plan } from './plan.js'
+import { type Plan, referringBy } from './plan.js'
 import type { Part, Reader } from './reader.js'
 import type { PageRow, Types } from './search.js'
 import { versionFields } from './stored.js'
@@ -31,7 +31,7 @@ export async function included(
   while (frontier.length && asked.length) {
     const parts = await partsOf(reader, plan, types, frontier, asked, includesMax + known.size + 1)
     const added: PageRow[] = []
-    for (const row of await reader.union<PageRow>(parts)) {
+    for (const row of await reader.found<PageRow>(parts)) {
       if (known.has(nameOf(row))) continue
       if (found.length >= includesMax) throw new StoreLimit('includes', includesMax)
       known.add(nameOf(row))
@@ -55,19 +55,19 @@ async function partsOf(
   limit: number,
 ): Promise<Part[]> {
   const referred = new Map<string, Set<string>>()
-  const referring = new Map<string, { k: Set<string>; x: Set<string> }>()
+  const referring = new Map<string, { any: Set<string>; by: Set<string> }>()
   for (const include of asked) {
     if (!include.reverse) {
       for (const { type, id } of targets(frontier, include)) addTo(referred, type, reader.key(id))
       continue
     }
     for (const type of include.type === '*' ? await types() : [include.type]) {
-      const of = referring.get(type) ?? { k: new Set(), x: new Set() }
+      const of = referring.get(type) ?? { any: new Set(), by: new Set() }
       referring.set(type, of)
       for (const row of frontier) {
         if (include.target !== undefined && row.type !== include.target) continue
-        if (include.param === '*') of.x.add(token.anyReference(nameOf(row)))
-        else of.k.add(token.reference(include.param, nameOf(row)))
+        if (include.param === '*') of.any.add(token.link(nameOf(row)))
+        else of.by.add(token.reference(include.param, nameOf(row)))
       }
     }
   }
@@ -80,14 +80,14 @@ async function partsOf(
       stages: [
         { $match: filter },
         { $limit: limit },
-        { $project: { ...versionFields, o: 1, _id: 0, k: 1, type: { $literal: type } } },
+        { $project: { ...versionFields, o: 1, _id: 0, q: 1, type: { $literal: type } } },
       ],
     })
   }
   for (const [type, ids] of referred) await add(type, { _id: { $in: [...ids] } })
-  for (const [type, { k, x }] of referring) {
-    if (k.size) await add(type, { k: { $in: [...k] } })
-    if (x.size) await add(type, { x: { $in: [...x] } })
+  for (const [type, { any, by }] of referring) {
+    if (any.size) await add(type, { k: { $in: [...any] } })
+    if (by.size) await add(type, referringBy([...by]))
   }
   return parts
 }
@@ -97,7 +97,7 @@ function* targets(frontier: readonly PageRow[], { type, param, target }: Include
   const name = param === '*' ? undefined : named(param)
   for (const row of frontier) {
     if (type !== '*' && row.type !== type) continue
-    for (const text of row.k ?? []) {
+    for (const text of row.q ?? []) {
       const reference = referenceOf(text)
       if (!reference || (name !== undefined && reference.param !== name)) continue
       if (target === undefined || reference.type === target) yield reference

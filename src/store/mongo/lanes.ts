@@ -1,61 +1,88 @@
 /**
- * One document for each process that writes, which every one of its commits touches: its lane.
+ * One document for each process that writes to a tenant, which every one of its commits touches: its lane.
  *
  * https://www.mongodb.com/docs/manual/core/transactions-production-consideration/#in-progress-transactions-and-write-conflicts
  *
  * Snapshots alone let two transactions each decide on what the other is about to change. What must not happen beside
- * anything else (a condition, a delete that nothing may refer to) touches all lanes: it conflicts with every commit on
- * its way, and one of the two is tried again. Commits of different processes touch different lanes and never meet.
+ * anything else (a condition, a delete that nothing may refer to) touches all lanes of the tenant: it conflicts with
+ * every commit on its way, and one of the two is tried again. Commits of different processes touch different lanes and
+ * never meet, and nor do those of different tenants.
  *
  * A lane is held by a lease. Who lost it (a stopped process that awakes) finds another's name in it and cannot commit.
  */
-import { randomUUID } from 'node:crypto'
 import type { AnyBulkWriteOperation, Binary, ClientSession, Db, Document, MongoClient } from 'mongodb'
 import { StoreUnusable } from '../store.js'
 import { isDuplicate } from './failures.js'
-import { commitsCollection } from './marks.js'
+import { commitsCollection, keyOf } from './marks.js'
 import { lanesMax } from './places.js'
 import { newSession, transaction } from './transaction.js'
 
-/** What a new lane and a new type write, so that who touches all lanes meets them too. */
-export const root = 'lanes'
-const keyOf = (lane: number | ''): string => `lane/${lane}`
+export const leaseMs = 15_000
+/** A tenant that is not written to for so long has its lane given back. */
+const idleMs = 120_000
 
-const leaseMs = 15_000
-const renewMs = 5_000
+export type LaneDocument = {
+  _id: string
+  t: string
+  lane: number
+  holder: string
+  until: Date
+  sessions: Binary[]
+  n: number
+}
 
-type LaneDocument = { _id: string; lane: number; holder: string; until: Date; sessions: Binary[]; n: number }
-
-/** A lane that nobody holds. */
-const free = new Date(0)
+/** The end of a lease that nobody holds. */
+export const free = new Date(0)
 
 export class Lanes {
-  readonly holder = randomUUID()
   private lane = -1
-  private readonly timer: NodeJS.Timeout
+  private until = 0
+  private used = 0
   private taking: Promise<void> | undefined
 
-  /** What this process commits in, and what it counts in. */
+  /** What this process commits in, what it numbers versions in, and what it chains entries of the audit log in. */
   readonly committing: ClientSession
   readonly counting: ClientSession
+  readonly chaining: ClientSession
 
   constructor(
     private readonly client: MongoClient,
     private readonly db: Db,
+    readonly tenant: string,
+    readonly holder: string,
     private readonly timeLimitMs: number,
   ) {
     this.committing = newSession(client)
     this.counting = newSession(client)
-    this.timer = setInterval(() => void this.keep(), renewMs)
-    this.timer.unref()
+    this.chaining = newSession(client)
   }
 
   get number(): number {
     return this.lane
   }
 
+  /** The key of the lane, where one is held. */
+  get key(): string | undefined {
+    return this.lane < 0 ? undefined : keyOf.lane(this.tenant, this.lane)
+  }
+
+  get idle(): boolean {
+    return Date.now() - this.used > idleMs
+  }
+
   private get commits() {
     return this.db.collection<LaneDocument>(commitsCollection)
+  }
+
+  /** Takes a lane unless one is held whose lease goes on for a while. */
+  async use(): Promise<void> {
+    this.used = Date.now()
+    if (this.lane < 0 || this.until - this.used < leaseMs / 3) await this.take()
+  }
+
+  /** The lease goes on. */
+  renewed(until: Date): void {
+    this.until = until.getTime()
   }
 
   /** Takes a free lane, or the one of a process that is gone. */
@@ -67,27 +94,30 @@ export class Lanes {
   }
 
   private async taken(): Promise<void> {
+    const { tenant } = this
+    const until = new Date(Date.now() + leaseMs)
     this.lane = await transaction(this.client, {
       timeLimitMs: this.timeLimitMs,
       again: isDuplicate,
       work: async (session) => {
         const now = Date.now()
-        const held = await this.commits.find({ _id: { $gte: keyOf(''), $lt: root } }, { session }).toArray()
+        const held = await this.commits
+          .find({ _id: { $gte: keyOf.lane(tenant, ''), $lt: keyOf.root(tenant) } }, { session })
+          .toArray()
         const busy = new Set(
           held.filter(({ until, holder }) => until.getTime() > now && holder !== this.holder).map(({ lane }) => lane),
         )
         const own = held.find(({ holder }) => holder === this.holder)?.lane
         const lane = own ?? Array.from({ length: lanesMax }, (_, i) => i).find((each) => !busy.has(each))
         if (lane === undefined) throw new StoreUnusable(`More than ${lanesMax} processes write to this database`)
-        const until = new Date(now + leaseMs)
-        const sessions = [this.committing, this.counting].flatMap(({ id }) => id?.id ?? [])
+        const sessions = [this.committing, this.counting, this.chaining].flatMap(({ id }) => id?.id ?? [])
         await this.commits.bulkWrite(
           [
-            { updateOne: { filter: { _id: root }, update: { $inc: { n: 1 } }, upsert: true } },
+            { updateOne: { filter: { _id: keyOf.root(tenant) }, update: { $inc: { n: 1 } }, upsert: true } },
             {
               updateOne: {
-                filter: { _id: keyOf(lane) },
-                update: { $set: { lane, holder: this.holder, until, sessions }, $inc: { n: 1 } },
+                filter: { _id: keyOf.lane(tenant, lane) },
+                update: { $set: { t: tenant, lane, holder: this.holder, until, sessions }, $inc: { n: 1 } },
                 upsert: true,
               },
             },
@@ -97,37 +127,7 @@ export class Lanes {
         return lane
       },
     })
-  }
-
-  private async keep(): Promise<void> {
-    try {
-      if (this.lane >= 0)
-        await this.commits.updateOne(
-          { _id: keyOf(this.lane), holder: this.holder },
-          { $set: { until: new Date(Date.now() + leaseMs) } },
-          { maxTimeMS: renewMs },
-        )
-      await this.sweep()
-    } catch {
-      // The next commit finds out, and takes another lane if it must.
-    }
-  }
-
-  /**
-   * What a process that died left open would stay locked until the server ends it after a minute. Its sessions are
-   * ours to end: they are of the same user.
-   */
-  private async sweep(): Promise<void> {
-    const over = await this.commits
-      .find({
-        _id: { $gte: keyOf(''), $lt: root, $ne: keyOf(this.lane) },
-        until: { $gt: free, $lt: new Date() },
-      })
-      .toArray()
-    for (const { _id, holder, sessions } of over) {
-      await this.client.db('admin').command({ killSessions: sessions.map((id) => ({ id })) })
-      await this.commits.updateOne({ _id, holder }, { $set: { until: free } }, { maxTimeMS: renewMs })
-    }
+    this.renewed(until)
   }
 
   /**
@@ -135,24 +135,28 @@ export class Lanes {
    * is another's by now.
    */
   touches(everyone: boolean): AnyBulkWriteOperation<Document & { _id: string }>[] {
-    const own = keyOf(this.lane)
+    const own = keyOf.lane(this.tenant, this.lane)
     const update = { $inc: { n: 1 } }
+    const all = { $gte: keyOf.lane(this.tenant, ''), $lte: keyOf.root(this.tenant), $ne: own }
     return [
       { updateOne: { filter: { _id: own, holder: this.holder }, update, upsert: true } },
-      ...(everyone ? [{ updateMany: { filter: { _id: { $gte: keyOf(''), $lte: root, $ne: own } }, update } }] : []),
+      ...(everyone ? [{ updateMany: { filter: { _id: all }, update } }] : []),
     ]
   }
 
   /** Gives the lane back. */
-  async close(): Promise<void> {
-    clearInterval(this.timer)
-    if (this.lane >= 0) await this.release()
-    for (const session of [this.committing, this.counting]) await session.endSession().catch(() => undefined)
+  async release(): Promise<void> {
+    const { key } = this
+    this.lane = -1
+    if (key !== undefined)
+      await this.commits
+        .updateOne({ _id: key, holder: this.holder }, { $set: { until: free } }, { maxTimeMS: 1_000 })
+        .catch(() => undefined)
   }
 
-  private async release(): Promise<void> {
-    await this.commits
-      .updateOne({ _id: keyOf(this.lane), holder: this.holder }, { $set: { until: free } }, { maxTimeMS: 1_000 })
-      .catch(() => undefined)
+  async close(): Promise<void> {
+    await this.release()
+    for (const session of [this.committing, this.counting, this.chaining])
+      await session.endSession().catch(() => undefined)
   }
 }

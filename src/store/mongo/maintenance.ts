@@ -5,40 +5,36 @@
  */
 import type { Db, MongoClient } from 'mongodb'
 import type { IndexEntry } from '../../search/index.js'
-import { type Database, type Maintenance, type Stored, StoreUnusable } from '../store.js'
+import type { AuditLog, Maintenance, Stored } from '../store.js'
 import { check } from './check.js'
-import type { Collections } from './collections.js'
 import { type CurrentDocument, searchable } from './document.js'
-import { sentenceOf, translating } from './failures.js'
+import { translating } from './failures.js'
 import type { Reader } from './reader.js'
+import type { Root } from './root.js'
 import { storedOf } from './stored.js'
 import { linksOf } from './tokens.js'
 import { transaction } from './transaction.js'
 
-type Parts = { client: MongoClient; db: Db; reader: Reader; collections: Collections; timeLimitMs: number }
+type Parts = { client: MongoClient; db: Db; reader: Reader; root: Root; audit: AuditLog; timeLimitMs: number }
 
-export function maintenance({
-  client,
-  db,
-  reader,
-  collections,
-  timeLimitMs,
-}: Parts): Maintenance & Pick<Database, 'backup' | 'health'> {
+export function maintenance({ client, db, reader, root, audit, timeLimitMs }: Parts): Maintenance {
   return {
     reindex: (type, after, limit, entries) =>
       translating(() =>
         transaction(client, {
           timeLimitMs,
           work: async (session) => {
+            await root.allTypes(session)
             const collection = db.collection<CurrentDocument>(type)
             const found = await collection
-              .find({ t: reader.tenant, k: '*', o: { $gt: after } }, { session })
+              .find({ t: reader.tenant, vis: { $in: [...root.classes] }, o: { $gt: after } }, { session })
               .sort({ o: 1 })
               .limit(limit)
               .toArray()
             const updates = found.map((document) => {
-              const made = searchableOf(type, document, entries)
-              const gone = ['c', 'g', 'date1', 'pat1'].filter((name) => name in document && !(name in made))
+              const known = searchableOf(type, document, entries)
+              const made = { ...known, vis: root.classOf(known.vis) }
+              const gone = ['d', 'n', 'pt', 'c', 'g', 'date1'].filter((name) => name in document && !(name in made))
               return {
                 updateOne: {
                   filter: { _id: document._id },
@@ -55,20 +51,15 @@ export function maintenance({
           },
         }),
       ),
-    check: (entries) => translating(() => check(db, reader, collections, entries)),
-    backup: async () => {
-      throw new StoreUnusable(
-        'A MongoDB database is backed up by its own tools: mongodump --oplog, or snapshots of its volumes; docs/operating.md says how',
-      )
-    },
+    check: (entries) => translating(() => check(db, reader, root, audit, entries)),
     count: () =>
       translating(async () => {
-        const types = await collections.types()
+        const known = await root.allTypes()
         const found = await reader.union<{ type: string; n: number }>(
-          types.map((type) => ({
+          known.map((type) => ({
             type,
             stages: [
-              { $match: { t: reader.tenant, k: '*' } },
+              { $match: { t: reader.tenant, vis: { $in: [...root.classes] } } },
               { $group: { _id: null, n: { $sum: 1 } } },
               { $project: { _id: 0, n: 1, type: { $literal: type } } },
             ],
@@ -76,19 +67,10 @@ export function maintenance({
         )
         return Object.fromEntries(found.map(({ type, n }) => [type, n]))
       }),
-    health: async () => {
-      try {
-        const { isWritablePrimary, readOnly } = await db.command({ hello: 1 }, { timeoutMS: 3000 })
-        if (isWritablePrimary && !readOnly) return undefined
-        return 'the database has no primary at the moment'
-      } catch (error) {
-        return sentenceOf(error)
-      }
-    },
   }
 }
 
 /** What the entries make of a resource; what it refers to stays known whether or not a parameter finds it. */
 export function searchableOf(type: string, document: CurrentDocument, entries: (stored: Stored) => IndexEntry[]) {
-  return searchable(type, entries(storedOf(type, document)), linksOf(document.x ?? []))
+  return searchable(type, entries(storedOf(type, document)), linksOf(document.k ?? [], document.x ?? []))
 }

@@ -3,23 +3,15 @@
  *
  * https://www.mongodb.com/docs/manual/replication/
  *
- * Why it is built as it is: docs/decisions/0021-the-store-on-mongodb.md.
+ * Why it is built as it is: docs/decisions/0021-the-store-on-mongodb.md, and 0022 for its tenants and audit log.
  */
-import type { AuditLog, Database, Store } from '../store.js'
+import { type Database, StoreUnusable } from '../store.js'
 import { Collections } from './collections.js'
-import { Writer } from './commit.js'
-import { connect } from './connect.js'
-import { explain } from './explain.js'
-import { translating } from './failures.js'
-import { History } from './history.js'
-import { Lanes } from './lanes.js'
-import { maintenance } from './maintenance.js'
-import { Places } from './places.js'
-import { Queue } from './queue.js'
-import { Reader } from './reader.js'
-import { Search } from './search.js'
-import { secrets } from './secrets.js'
-import { Sequence } from './sequence.js'
+import { connect, unusable } from './connect.js'
+import { sentenceOf, timely } from './failures.js'
+import { Keeper } from './keeper.js'
+import { secrets, site } from './secrets.js'
+import { type Tenant, tenant } from './tenant.js'
 
 export type MongoOptions = {
   clock?: () => number
@@ -33,9 +25,6 @@ export type MongoOptions = {
   documents?: boolean
 }
 
-/** Tenants come later; every document and every index has its place for them. */
-const tenant = 'default'
-
 export async function openMongo(url: string, options: MongoOptions = {}): Promise<Database> {
   const {
     clock = Date.now,
@@ -48,51 +37,50 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
   try {
     const collections = new Collections(db)
     await collections.open()
-    const types = () => collections.types()
-    const reader = new Reader(db, tenant, timeLimitMs)
-    const search = new Search(types, { includesMax, targetsMax })
-    const history = new History(types, targetsMax)
-    const lanes = new Lanes(client, db, timeLimitMs)
-    const places = new Places(clock)
-    const sequence = new Sequence(client, db, lanes, timeLimitMs)
-    const writer = new Writer({ db, reader, search, collections, lanes, places, clock, documents })
-    const queue = new Queue(client, collections, lanes, writer, timeLimitMs, () => sequence.soon())
-    await places.resume(db)
-    const { backup, health, ...rest } = maintenance({ client, db, reader, collections, timeLimitMs })
-    const keys = secrets(db, clock)
-    const store: Store = {
-      read: (ref, reach, version) => translating(() => history.read(reader, ref, reach, version)),
-      search: (query, reach) => translating(() => search.find(reader, query, reach)),
-      history: (query, reach) => translating(() => history.find(reader, query, reach)),
-      commit: (commit) => translating(() => queue.commit(commit)),
-      changes: (after, limit) => translating(() => sequence.changes(reader, after, limit)),
-      explain: (query, reach) => translating(() => explain(search, reader, query, reach)),
-      secrets: keys,
-      audit: audit(),
-      maintenance: rest,
+    const tenants = new Map<string, Tenant>()
+    const keeper = new Keeper(client, db, () => tenants.values(), opened)
+    const shared = { client, db, collections, clock, includesMax, targetsMax, timeLimitMs, documents }
+
+    function opened(name: string): Tenant {
+      const known = tenants.get(name)
+      if (known) return known
+      if (!isTenant.test(name)) throw new Error('a tenant is named by 1 to 64 of A-Z a-z 0-9 - .')
+      const made = tenant(name, { ...shared, holder: keeper.holder })
+      tenants.set(name, made)
+      return made
     }
+
     return {
-      tenant: () => store,
-      secrets: keys,
-      backup,
-      health,
+      tenant: (name) => opened(name).store,
+      secrets: timely(secrets(db, site, clock), timeLimitMs),
+      backup: async () => {
+        throw new StoreUnusable(
+          'A MongoDB database is backed up by its own tools: mongodump --oplog, or snapshots of its volumes; docs/operating.md says how',
+        )
+      },
+      health: async () => {
+        try {
+          // Only a write tells a full disk, a lost majority and a missing right.
+          await db
+            .collection<{ _id: string }>('about')
+            .updateOne({ _id: 'health' }, { $set: { at: new Date() } }, { upsert: true, timeoutMS: healthTimeoutMs })
+          return undefined
+        } catch (error) {
+          return sentenceOf(error)
+        }
+      },
       close: async () => {
-        await queue.close()
-        await sequence.close()
-        await lanes.close()
+        keeper.close()
+        for (const each of tenants.values()) await each.close()
         await client.close()
       },
     }
   } catch (error) {
     await client.close().catch(() => undefined)
-    throw error
+    throw unusable(error)
   }
 }
 
-const audit = (): AuditLog => ({
-  append: async () => {},
-  read: async () => undefined,
-  find: async () => [],
-  chain: async () => [],
-  head: async () => undefined,
-})
+const healthTimeoutMs = 3_000
+
+const isTenant = /^[A-Za-z0-9.-]{1,64}$/

@@ -12,7 +12,8 @@ import { dateParam } from '../timeline.js'
 import { keyName } from './document.js'
 import type { Filter } from './filter.js'
 
-type Key = { path: string; descending: boolean; whole: boolean; prefix: string }
+/** `path` is where the value lies in a document; `computed` where it must be found in a list of two first. */
+type Key = { path: string; computed?: Document; descending: boolean; whole: boolean; prefix: string }
 
 export class Order {
   private readonly keys: Key[]
@@ -22,27 +23,43 @@ export class Order {
     sort: readonly Sort[],
     readonly tenant: string,
   ) {
-    this.keys = sort.map(({ param, descending }) => {
+    this.keys = sort.map(({ param, descending }, i) => {
       if (param === '_id') return { path: '_id', descending, whole: true, prefix: `${tenant}/` }
       if (param === '_lastUpdated') return { path: 'lu', descending, whole: true, prefix: '' }
-      const path = descending && param === dateParam(type) ? 'date1' : `s.${keyName(param)}.${descending ? 'z' : 'a'}`
-      return { path, descending, whole: false, prefix: '' }
+      if (descending && param === dateParam(type)) return { path: 'date1', descending, whole: false, prefix: '' }
+      const computed = { [descending ? '$max' : '$min']: `$s.${keyName(param)}` }
+      return { path: `q${i}`, computed, descending, whole: false, prefix: '' }
     })
   }
 
-  /** The stages that sort; before them what the filter finds, after them the first are taken. */
-  stages(): Document[] {
-    const flags: Document = {}
+  /** The one order that indexes have besides that of creation. */
+  get only(): 'updated' | 'dated' | undefined {
+    const [key, ...more] = this.keys
+    if (!key?.descending || more.length) return undefined
+    return key.path === 'lu' ? 'updated' : key.path === 'date1' ? 'dated' : undefined
+  }
+
+  /** The stages that find what comes after a place and sort it; after them the first are taken. */
+  stages(filter: Filter, after: Position | undefined): Document[] {
+    const fields: Document = {}
     const sort: Document = {}
-    for (const [i, { path, descending, whole }] of this.keys.entries()) {
+    for (const [i, { path, computed, descending, whole }] of this.keys.entries()) {
+      if (computed) fields[path] = computed
       if (!whole && !descending) {
-        flags[`n${i}`] = { $eq: [{ $ifNull: [`$${path}`, null] }, null] }
+        const value = computed ?? `$${path}`
+        fields[`n${i}`] = { $eq: [{ $ifNull: [value, null] }, null] }
         sort[`n${i}`] = 1
       }
       if (!(path in sort)) sort[path] = descending ? -1 : 1
     }
     sort['o'] = 1
-    return [...(Object.keys(flags).length ? [{ $addFields: flags }] : []), { $sort: sort }]
+    const beyond = after && this.after(after)
+    const added = Object.keys(fields).length > 0
+    return [
+      { $match: beyond && !added ? { $and: [filter, beyond] } : filter },
+      ...(added ? [{ $addFields: fields }, ...(beyond ? [{ $match: beyond }] : [])] : []),
+      { $sort: sort },
+    ]
   }
 
   /** The keys of a row, under names of their own. */
@@ -73,8 +90,7 @@ export class Order {
     return [...(Object.keys(flags).length ? [{ $addFields: flags }] : []), { $sort: sort }]
   }
 
-  /** What comes after a place. */
-  after(place: Position): Filter {
+  private after(place: Position): Filter {
     const o = place.at(-1) as number
     const alternatives = this.keys.flatMap(({ path, descending, prefix }, i): Filter[] => {
       const key = place[i]!

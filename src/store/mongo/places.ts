@@ -16,25 +16,28 @@ export const lanesMax = 64
 export class Places {
   private last = 0
   private updated = 0
+  private resumed: Promise<void> | undefined
 
   constructor(private readonly clock: () => number) {}
 
-  /** Goes on after the last commit there is, whatever the clock says. */
-  async resume(db: Db): Promise<void> {
-    const [last] = await db
-      .collection<CommitDocument>(commitsCollection)
-      .find()
-      .sort({ seq: -1, w: -1 })
-      .limit(1)
-      .toArray()
-    if (last?.at !== undefined) this.saw({ w: last.w, lu: last.at })
-    const [waiting] = await db
-      .collection<CommitDocument>(commitsCollection)
-      .find({ seq: 0 })
-      .sort({ seq: -1, w: -1 })
-      .limit(1)
-      .toArray()
-    if (waiting) this.saw({ w: waiting.w, lu: waiting.at })
+  /** Goes on after the last commit the tenant has, whatever the clock says. */
+  resume(db: Db, tenant: string): Promise<void> {
+    this.resumed ??= this.lookBack(db, tenant).catch((error: unknown) => {
+      this.resumed = undefined
+      throw error
+    })
+    return this.resumed
+  }
+
+  private async lookBack(db: Db, tenant: string): Promise<void> {
+    const marks = db.collection<CommitDocument>(commitsCollection)
+    for (const [seq, sort] of [
+      [{ $gt: 0 }, { seq: -1 }],
+      [0, { w: -1 }],
+    ] as const) {
+      const [last] = await marks.find({ t: tenant, seq }).sort(sort).limit(1).toArray()
+      if (last) this.saw({ w: last.w, lu: last.at })
+    }
   }
 
   /** The time of the next commit: never before that of one that was seen. */

@@ -8,8 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Document, MongoClient } from 'mongodb'
 import type { Expression, Include, IndexEntry, Query, Sort } from '../../search/index.js'
 import { type Alone, all, alone, drop, put, query, reference, token } from '../testing.js'
+import { Collections } from './collections.js'
 import { openMongo } from './index.js'
 import { Reader } from './reader.js'
+import { Root } from './root.js'
 import { Search } from './search.js'
 import { databaseOf, dropDatabase, type Mongod, startMongod, startProxy } from './testing.js'
 
@@ -152,7 +154,11 @@ const wider: typeof shapes = {
 const pipelineOf = async ([type, where, more]: (typeof shapes)[string]) => {
   const db = client.db()
   const search = new Search(async () => ['Observation', 'Patient'], { includesMax: 1000, targetsMax: 1000 })
-  const [planned] = await search.pipelines(new Reader(db, 'default', 10_000), query([type], where, more), all)
+  const [planned] = await search.pipelines(
+    new Reader(db, 'default', new Root(new Collections(db), 'default'), 10_000),
+    query([type], where, more),
+    all,
+  )
   return { collection: db.collection(type), pipeline: planned!.pipeline }
 }
 

@@ -9,8 +9,10 @@
  */
 import {
   type CompositeTest,
+  custodianParam,
   type Expression,
   everything,
+  fold,
   type IntervalTest,
   nothing,
   type QuantityTest,
@@ -20,11 +22,27 @@ import {
   type UriTest,
 } from '../../search/index.js'
 import { StoreLimit } from '../store.js'
+import { keyName } from './document.js'
 import { after, asExpression, type Filter, some, startingWith } from './filter.js'
 import { bounds, momentBounds } from './intervals.js'
 import { withinReach } from './positions.js'
 import type { Reader } from './reader.js'
-import { alive, named, referenceOf, series, targetOf, token } from './tokens.js'
+import {
+  amongMany,
+  isBroad,
+  isIdentifying,
+  isListedBySystem,
+  isPatient,
+  mixed,
+  named,
+  numberOf,
+  ofPatient,
+  referenceOf,
+  series,
+  systemText,
+  targetOf,
+  token,
+} from './tokens.js'
 
 /** The type at hand. Inside a reach (`trusted`) nothing is added: it says itself what may be seen. */
 export type Scope = { type: string; trusted: boolean }
@@ -54,27 +72,30 @@ export class Plan {
     private readonly targetsMax: number,
   ) {}
 
-  /** What finds the living resources of a type that satisfy the expression and are within reach; undefined if none can. */
-  async find(type: string, where: Expression): Promise<Filter | undefined> {
+  /**
+   * What finds the living resources of a type that satisfy the expression and are within reach; undefined if none can.
+   * `order` is the one it will be read in, where indexes have it.
+   */
+  async find(type: string, where: Expression, order?: 'updated' | 'dated'): Promise<Filter | undefined> {
     const test = await this.visible({ type, trusted: false }, where)
-    const t = this.reader.tenant
-    switch (test.kind) {
-      case 'never':
-        return undefined
-      case 'all':
-        return { t, k: alive }
-      case 'filter':
-        if (test.by === 'none') return joined([{ t, k: alive }, test.filter])
-        return joined([test.by === 'ids' ? { t, del: false } : { t }, test.filter])
-    }
+    if (test.kind === 'never') return undefined
+    const filter = joined([this.living(type), test.kind === 'all' ? {} : test.filter])
+    return { ...filter, ...narrower(filter, order) }
   }
 
   /** Those of the living resources that are found so which the caller may see. */
   async among(type: string, found: Filter): Promise<Filter | undefined> {
     const test = await this.visible({ type, trusted: false }, everything)
     if (test.kind === 'never') return undefined
-    const base = [{ t: this.reader.tenant, del: false }, found]
-    return joined(test.kind === 'all' ? base : [...base, test.filter])
+    return joined([this.living(type), found, test.kind === 'all' ? {} : test.filter])
+  }
+
+  /** Resources of the tenant, but for deleted ones and those of classes that are out of reach. */
+  private living(type: string): Filter {
+    const { classes } = this.reader.root
+    const custodians = custodiansOf(this.reach.of(type), type)
+    const seen = custodians ? classes.filter((each) => each === mixed || custodians.has(each)) : classes
+    return { t: this.reader.tenant, vis: seen.length === 1 ? seen[0] : { $in: seen } }
   }
 
   /** What a caller may see of a type, as a test on resources found otherwise. */
@@ -104,7 +125,7 @@ export class Plan {
           filter: { _id: { $in: [...new Set(where.ids)].map((id) => this.reader.key(id)) } },
         }
       case 'missing':
-        return tested({ k: { $ne: named(where.param) } })
+        return tested({ q: { $ne: named(where.param) }, [`s.${keyName(where.param)}`]: { $exists: false } })
       case 'interval':
         return where.param === '_lastUpdated' ? tested(momentBounds(where)) : indexed(leaf(where))
       case 'token':
@@ -117,12 +138,12 @@ export class Plan {
         return indexed(composite(where))
       case 'near': {
         const name = named(where.param)
-        return indexed({ $and: [{ k: name }, withinReach(name, where)] })
+        return indexed({ $and: [{ x: name }, withinReach(name, where)] })
       }
       case 'text':
         return indexed(
           joined([
-            { k: named(where.param) },
+            ...(where.words.length ? [] : [{ q: named(where.param) }]),
             ...where.words.map(
               (word): Filter =>
                 word.endsWith('*')
@@ -152,7 +173,7 @@ export class Plan {
     const found = await this.reader.ids(parts, this.targetsMax + 1)
     if (found.length > this.targetsMax) throw new StoreLimit('resources on the way of a chain', this.targetsMax)
     if (!found.length) return never
-    return indexed({ k: oneOf(found.map(({ type, id }) => token.reference(param, `${type}/${id}`))) })
+    return indexed(referringBy(found.map(({ type, id }) => token.reference(param, `${type}/${id}`))))
   }
 
   /** What resources of the other type that satisfy the inner query refer to. */
@@ -160,7 +181,7 @@ export class Plan {
     const filter = await this.inner({ type, trusted: scope.trusted }, of)
     if (!filter) return never
     const from = token.reference(param, `${scope.type}/`)
-    const found = await this.reader.values(type, joined([filter, { k: startingWith(from) }]), from, this.targetsMax + 1)
+    const found = await this.reader.values(type, joined([filter, { q: startingWith(from) }]), from, this.targetsMax + 1)
     if (found.length > this.targetsMax) throw new StoreLimit('resources on the way of a chain', this.targetsMax)
     const ids = found.flatMap((text) => referenceOf(text)?.id ?? [])
     if (!ids.length) return never
@@ -174,7 +195,31 @@ export class Plan {
   }
 }
 
-const oneOf = (values: readonly string[]): unknown => {
+/** The custodians one of which a resource must have; undefined where it may be any. */
+function custodiansOf(where: Expression, type: string): Set<string> | undefined {
+  switch (where.op) {
+    case 'nothing':
+      return new Set()
+    case 'token':
+      return where.param === custodianParam && where.code !== undefined ? new Set([where.code]) : undefined
+    case 'typed':
+      return custodiansOf(Object.hasOwn(where.of, type) ? where.of[type]! : nothing, type)
+    case 'and':
+      return where.of
+        .flatMap((each) => custodiansOf(each, type) ?? [])
+        .reduce<Set<string> | undefined>((some, more) => (some ? intersection(some, more) : more), undefined)
+    case 'or': {
+      const each = where.of.map((one) => custodiansOf(one, type))
+      return each.every((one) => one !== undefined) ? new Set(each.flatMap((one) => [...one])) : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+const intersection = (a: Set<string>, b: Set<string>): Set<string> => new Set([...a].filter((each) => b.has(each)))
+
+const oneOf = (values: readonly (string | number)[]): unknown => {
   const [only, ...more] = values
   return more.length ? { $in: values } : only
 }
@@ -183,7 +228,7 @@ type Leaf = TokenTest | StringTest | IntervalTest | QuantityTest | UriTest | Ext
 
 /** A test of a resource's own values; where only an expression can say it, an index narrows first. */
 function topmost(test: Leaf): Filter {
-  return needsExpression(test) ? { $and: [{ k: named(test.param) }, leaf(test)] } : leaf(test)
+  return needsExpression(test) ? { $and: [{ k: startingWith(token.folded(test.param, '')) }, leaf(test)] } : leaf(test)
 }
 
 /** Only a pattern or an expression finds a text inside another. */
@@ -195,8 +240,17 @@ function leaf(test: Leaf): Filter {
   switch (test.op) {
     case 'token': {
       const { param, system, code } = test
-      if (code === undefined) return { x: token.system(param, system ?? '') }
-      return { k: system === undefined ? token.code(param, code) : token.coded(param, system, code) }
+      if (code === undefined && isListedBySystem(param)) return { x: token.system(param, system ?? '') }
+      if (code === undefined) {
+        const ofSystem = startingWith(token.coded(param, system ?? '', ''))
+        return { $or: [{ q: token.system(param, system ?? '') }, { q: ofSystem }] }
+      }
+      if (isIdentifying(param))
+        return system === undefined ? { x: token.code(param, code) } : { k: token.coded(param, system, code) }
+      return {
+        k: token.code(param, code),
+        ...(system !== undefined && { q: token.coded(param, system, code) }),
+      }
     }
     case 'string':
       switch (test.how) {
@@ -205,7 +259,7 @@ function leaf(test: Leaf): Filter {
         case 'equals':
           return { k: token.folded(test.param, test.value) }
         case 'exact':
-          return { x: token.exact(test.param, test.value) }
+          return { k: token.folded(test.param, fold(test.value)), q: token.exact(test.param, test.value) }
         case 'contains':
         case 'ends':
           return { $expr: expressionOf(test, '$k') }
@@ -219,25 +273,31 @@ function leaf(test: Leaf): Filter {
     }
     case 'reference':
       if ('url' in test.target) return { k: token.url(test.param, test.target.url) }
-      return { k: token.reference(test.param, targetOf(test.target)) }
+      return referringBy([token.reference(test.param, targetOf(test.target))])
     case 'interval':
       return { d: { $elemMatch: { p: series.interval(test.param), ...bounds(test) } } }
     case 'quantity':
-      return { d: { $elemMatch: { p: seriesOf(test), ...bounds(test) } } }
+      return { d: { $elemMatch: { ...seriesOf(test), ...bounds(test) } } }
   }
 }
 
-function seriesOf({ param, unit }: QuantityTest): string {
+function seriesOf({ param, unit }: QuantityTest): { p: string; s?: string } {
   switch (unit.kind) {
     case 'any':
-      return series.any(param)
+      return { p: series.any(param) }
     case 'canonical':
-      return series.canonical(param, unit.code)
+      return { p: series.canonical(param, unit.code) }
     case 'coded':
-      return series.coded(param, unit.system, unit.code)
+      return { p: series.text(param, unit.code), s: systemText(unit.system) }
     case 'text':
-      return series.text(param, unit.text)
+      return { p: series.text(param, unit.text) }
   }
+}
+
+/** What refers so: the index has the target whatever refers to it. */
+export function referringBy(references: readonly string[]): Filter {
+  const links = references.map((text) => text.slice(text.indexOf('>')).replace(/\/_history\/.*$/, ''))
+  return { k: oneOf([...new Set(links)]), q: oneOf(references) }
 }
 
 /** The value and every path above it. */
@@ -272,7 +332,7 @@ function composite({ param, of }: CompositeTest): Filter {
     const k = needsExpression(each) ? undefined : leaf(each)['k']
     return typeof k === 'string' ? [{ x: `${p}${k}` }] : []
   })
-  const first = narrowing.length ? narrowing : [{ k: p }]
+  const first = narrowing.length ? narrowing : [{ x: p }]
   const plain = !leaves.some(needsExpression)
   if (plain) {
     const within = leaves.map((each, i) => under(leaf(each), `c${i}.`))
@@ -332,26 +392,44 @@ function any(tests: readonly Test[]): Test {
   return { kind: 'filter', by, filter: either(filters.map(({ filter }) => filter)) }
 }
 
-/** Values of one list side by side are one list of values, which an index answers in order. */
+/** Filters of which several become one. */
+const shapes = [['k'], ['x'], ['_id'], ['k', 'q']]
+
+/**
+ * Values of one list side by side are one list of values, which an index answers in order. Where `q` has what makes it
+ * exact, that says everything, and `k` finds it.
+ */
 function either(filters: readonly Filter[]): Filter {
-  const values: Record<'k' | 'x' | '_id', Set<unknown>> = { k: new Set(), x: new Set(), _id: new Set() }
+  const values: Record<string, Record<string, Set<unknown>>> = {}
   const others: Filter[] = []
   for (const filter of filters.flatMap((each) => (isOnly(each, '$or') ? (each['$or'] as Filter[]) : [each]))) {
-    const path = (['k', 'x', '_id'] as const).find((path) => isOnly(filter, path))
-    const asked = path && valuesOf(filter[path])
-    if (path && asked) for (const value of asked) values[path].add(value)
-    else others.push(filter)
+    const shape = shapes.find((paths) => isOnly(filter, ...paths))
+    const asked = (shape ?? []).map((path) => ({ path, list: valuesOf(filter[path]) }))
+    if (!shape || asked.some(({ list }) => !list)) {
+      others.push(filter)
+      continue
+    }
+    values[shape.join()] ??= {}
+    const of = values[shape.join()]!
+    for (const { path, list } of asked) {
+      of[path] ??= new Set()
+      for (const value of list!) of[path].add(value)
+    }
   }
-  const lists = Object.entries(values).flatMap(([path, of]) => {
-    if (!of.size) return []
-    const list = [...of]
-    return [{ [path]: list.length === 1 && path !== '_id' ? list[0] : { $in: list } }]
-  })
+  const lists = Object.values(values).map((of) =>
+    Object.fromEntries(
+      Object.entries(of).map(([path, list]) => [
+        path,
+        list.size === 1 && path !== '_id' ? [...list][0] : { $in: [...list] },
+      ]),
+    ),
+  )
   const alternatives = [...lists, ...others]
   return alternatives.length === 1 ? alternatives[0]! : { $or: alternatives }
 }
 
-const isOnly = (filter: Filter, path: string): boolean => path in filter && Object.keys(filter).length === 1
+const isOnly = (filter: Filter, ...paths: string[]): boolean =>
+  Object.keys(filter).length === paths.length && paths.every((path) => path in filter)
 
 function valuesOf(test: unknown): unknown[] | undefined {
   if (typeof test === 'string') return [test]
@@ -365,27 +443,62 @@ function valuesOf(test: unknown): unknown[] | undefined {
  */
 export function joined(filters: readonly Filter[]): Filter {
   const fixed: Filter = {}
-  const tokens: string[] = []
+  const lists: Record<'k' | 'q', Set<string>> = { k: new Set(), q: new Set() }
   const others: Filter[] = []
   const add = (filter: Filter) => {
     for (const [path, test] of Object.entries(filter)) {
+      const list = path === 'k' || path === 'q' ? lists[path] : undefined
+      const all = typeof test === 'object' && test !== null ? (test as Filter)['$all'] : undefined
       if (path === '$and') for (const each of test as Filter[]) add(each)
-      else if (path === 't' || path === 'del') fixed[path] = test
-      else if (path === 'k' && typeof test === 'string') tokens.push(test)
-      else if (path === 'k' && Array.isArray((test as Filter)['$all']))
-        tokens.push(...((test as Filter)['$all'] as string[]))
+      else if (path === 't' || path === 'vis' || path === 'del') fixed[path] = test
+      else if (list && typeof test === 'string') list.add(test)
+      else if (list && Array.isArray(all)) for (const each of all as string[]) list.add(each)
       else others.push({ [path]: test })
     }
   }
   for (const each of filters) add(each)
-  const distinct = [...new Set(tokens)].sort((a, b) => rarity(a) - rarity(b))
-  const k = distinct.length > 1 ? { $all: distinct } : distinct[0]
-  return { ...fixed, ...(k !== undefined && { k }), ...(others.length && { $and: others }) }
+  const every = (list: readonly string[]) => (list.length > 1 ? { $all: list } : list[0])
+  const k = [...lists.k].sort((a, b) => rarity(a) - rarity(b))
+  return {
+    ...fixed,
+    ...(k.length && { k: every(k) }),
+    ...(lists.q.size && { q: every([...lists.q]) }),
+    ...(others.length && { $and: others }),
+  }
+}
+
+/** More ranges than these are not merged into one order. */
+const rangesMax = 100
+
+/**
+ * What finds the same in the order asked for, or a patient's resources of a kind: numbers that stand for one of the
+ * filter's alternatives. They are added to the filter, which goes on saying what is exact.
+ */
+function narrower(filter: Filter, order: 'updated' | 'dated' | undefined): Filter {
+  const { k, $and: others = [] } = filter as { k?: string | { $all: string[] }; $and?: Filter[] }
+  const alternatives = [
+    ...(typeof k === 'string' ? [k] : (k?.$all ?? [])).map((each) => [each]),
+    ...others.flatMap((each) => {
+      const values = Object.keys(each).every((path) => path === 'k') ? valuesOf(each['k']) : undefined
+      return values ? [values as string[]] : []
+    }),
+  ]
+  const usable = (is: (text: string) => boolean) =>
+    alternatives
+      .filter((each) => each.length > 0 && each.length <= rangesMax && each.every(is))
+      .sort((a, b) => a.length - b.length)[0]
+  const patients = usable(isPatient)
+  const broad = usable(isBroad)
+  if (patients && (order === 'dated' || (broad && patients.length * (broad.length + 1) <= rangesMax))) {
+    const each = broad && patients.length * (broad.length + 1) <= rangesMax ? broad : [undefined]
+    const numbers = patients.flatMap((one) => [amongMany(one), ...each.map((text) => ofPatient(one, text))])
+    return { pt: { $in: numbers } }
+  }
+  return order && broad ? { n: oneOf(broad.map(numberOf)) } : {}
 }
 
 /** Smaller is rarer: a guess by what kind of value it is. */
 function rarity(text: string): number {
-  if (text === alive) return 9
   const at = text.search(/[|#~=>@^"<* ]/)
   if (at < 0) return 8
   const param = text.slice(0, at)

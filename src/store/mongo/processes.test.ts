@@ -166,10 +166,18 @@ describe('processes that die', () => {
     const client = new MongoClient(url)
     const session = client.startSession()
     const lanes = client.db().collection<{ _id: string }>('commits')
-    const dead = { _id: 'lane/63', lane: 63, holder: 'dead', until: new Date(1), sessions: [session.id!.id], n: 0 }
+    const dead = {
+      _id: 'default/lane/63',
+      t: 'default',
+      lane: 63,
+      holder: 'dead',
+      until: new Date(1),
+      sessions: [session.id!.id],
+      n: 0,
+    }
     await lanes.insertOne(dead)
     session.startTransaction()
-    await lanes.updateOne({ _id: 'lane/63' }, { $inc: { n: 1 } }, { session })
+    await lanes.updateOne({ _id: dead._id }, { $inc: { n: 1 } }, { session })
     const [made] = await one.commit({
       ...whole(coded('Patient/again', 'again')),
       conditions: [{ query: query(['Patient'], code('again')), reach: all, ids: [] }],

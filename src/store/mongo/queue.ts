@@ -6,12 +6,13 @@
  * What waits meanwhile goes with the next. When a transaction of several fails for what is wrong with one of them, each
  * is tried alone. What must not happen beside anything else goes alone.
  */
-import type { MongoClient } from 'mongodb'
-import { type Commit, CommitRefused, type Committed } from '../store.js'
-import type { Collections } from './collections.js'
+import type { Db, MongoClient } from 'mongodb'
+import { type Commit, CommitRefused, type Committed, StoreUnavailable } from '../store.js'
 import { type Decided, type Prepared, prepare, type Writer } from './commit.js'
 import { isDuplicate } from './failures.js'
 import type { Lanes } from './lanes.js'
+import type { Places } from './places.js'
+import type { Root } from './root.js'
 import { transaction } from './transaction.js'
 
 type Waiting = {
@@ -19,6 +20,8 @@ type Waiting = {
   alone: boolean
   names: Set<string>
   refs: Set<string>
+  /** When it must have been answered, its turn or not. */
+  deadline: number
   done: (decided: Decided) => void
   failed: (error: unknown) => void
 }
@@ -33,8 +36,10 @@ export class Queue {
 
   constructor(
     private readonly client: MongoClient,
-    private readonly collections: Collections,
+    private readonly db: Db,
+    private readonly root: Root,
     private readonly lanes: Lanes,
+    private readonly places: Places,
     private readonly writer: Writer,
     private readonly timeLimitMs: number,
     /** Told after each transaction that stored something. */
@@ -45,7 +50,7 @@ export class Queue {
     if (this.closed) throw new Error('the store is closed')
     const prepared = prepare(commit)
     const decided = await new Promise<Decided>((done, failed) => {
-      this.waiting.push({ prepared, ...independence(commit), done, failed })
+      this.waiting.push({ prepared, ...independence(commit), deadline: Date.now() + this.timeLimitMs, done, failed })
       this.running ??= this.run()
     })
     if (decided instanceof CommitRefused) throw decided
@@ -94,6 +99,12 @@ export class Queue {
   }
 
   private async together(group: readonly Waiting[]): Promise<void> {
+    const late = group.filter(({ deadline }) => Date.now() >= deadline)
+    for (const each of late) each.failed(new StoreUnavailable('The store is not available: others waited before this'))
+    if (late.length) {
+      const left = group.filter((each) => !late.includes(each))
+      return left.length ? this.together(left) : undefined
+    }
     try {
       const decided = await this.transact(group)
       for (const [i, each] of group.entries()) each.done(decided[i]!)
@@ -106,10 +117,14 @@ export class Queue {
   private async transact(group: readonly Waiting[]): Promise<Decided[]> {
     const prepared = group.map((each) => each.prepared)
     const alone = group[0]!.alone
-    await this.collections.ensure(prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)))
-    if (this.lanes.number < 0) await this.lanes.take()
+    await this.root.ensure(
+      prepared.flatMap(({ commit }) => commit.changes.map(({ type }) => type)),
+      prepared.flatMap(({ searchables }) => searchables.flatMap((each) => (each ? [each.vis] : []))),
+    )
+    await this.lanes.use()
+    await this.places.resume(this.db, this.lanes.tenant)
     const decided = await transaction(this.client, {
-      timeLimitMs: this.timeLimitMs,
+      timeLimitMs: Math.max(1, Math.min(...group.map(({ deadline }) => deadline)) - Date.now()),
       session: this.lanes.committing,
       work: async (session) => {
         try {
@@ -120,7 +135,7 @@ export class Queue {
           throw error
         }
       },
-      committed: () => this.writer.isKept(prepared[0]!),
+      committed: () => this.writer.isKept(prepared),
       // A unique key was taken since the snapshot: by another's resource, claim, or lane.
       again: isDuplicate,
     })

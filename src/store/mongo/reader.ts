@@ -7,6 +7,7 @@ import type { ClientSession, Db, Document } from 'mongodb'
 import type { Ref } from '../../fhir/index.js'
 import type { Filter } from './filter.js'
 import { after } from './filter.js'
+import type { Root } from './root.js'
 
 export type Part = { type: string; stages: Document[]; history?: boolean }
 
@@ -16,12 +17,13 @@ export class Reader {
   constructor(
     readonly db: Db,
     readonly tenant: string,
+    readonly root: Root,
     private readonly timeLimitMs: number,
     private readonly session?: ClientSession,
   ) {}
 
   within(session: ClientSession): Reader {
-    return new Reader(this.db, this.tenant, this.timeLimitMs, session)
+    return new Reader(this.db, this.tenant, this.root, this.timeLimitMs, session)
   }
 
   /** The `_id` of a resource, or of one of its versions. */
@@ -39,6 +41,11 @@ export class Reader {
       ...last,
     ]
     return this.aggregate<T>(collectionOf(first), pipeline)
+  }
+
+  /** The same of filters that name the classes there are. */
+  async found<T extends Document>(parts: readonly Part[], last: Document[] = []): Promise<T[]> {
+    return parts.length ? this.root.without<T>(await this.union(parts, [...last, this.root.stage()])) : []
   }
 
   async aggregate<T extends Document>(collection: string, pipeline: Document[]): Promise<T[]> {
@@ -60,7 +67,7 @@ export class Reader {
       { $limit: limit },
       { $project: { _id: 0, type: { $literal: type }, id: 1 } },
     ]
-    return this.union<Ref>(
+    return this.found<Ref>(
       parts.map((part) => ({ type: part.type, stages: stages(part) })),
       parts.length > 1 ? [{ $limit: limit }] : [],
     )
@@ -71,14 +78,14 @@ export class Reader {
     const cond = {
       $and: [{ $gte: ['$$each', { $literal: prefix }] }, { $lt: ['$$each', { $literal: after(prefix) }] }],
     }
-    const found = await this.aggregate<{ _id: string }>(type, [
+    const stages = [
       { $match: filter },
-      { $project: { k: { $filter: { input: '$k', as: 'each', cond } } } },
-      { $unwind: '$k' },
-      { $group: { _id: '$k' } },
+      { $project: { q: { $filter: { input: '$q', as: 'each', cond } } } },
+      { $unwind: '$q' },
+      { $group: { _id: '$q' } },
       { $limit: limit },
-    ])
-    return found.map(({ _id }) => _id)
+    ]
+    return (await this.found<{ _id: string }>([{ type, stages }])).map(({ _id }) => _id)
   }
 }
 

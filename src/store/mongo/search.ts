@@ -20,7 +20,7 @@ export type SearchLimits = { includesMax: number; targetsMax: number }
 /** The types there are, for searches that name none. */
 export type Types = () => Promise<readonly string[]>
 
-export type PageRow = Row & { type: string; o: number; k?: string[] }
+export type PageRow = Row & { type: string; o: number; q?: string[] }
 
 export class Search {
   constructor(
@@ -28,7 +28,11 @@ export class Search {
     private readonly limits: SearchLimits,
   ) {}
 
-  async find(reader: Reader, query: Query, reach: Reach): Promise<Found> {
+  find(reader: Reader, query: Query, reach: Reach): Promise<Found> {
+    return reader.root.byClasses(() => this.found(reader, query, reach))
+  }
+
+  private async found(reader: Reader, query: Query, reach: Reach): Promise<Found> {
     const plan = new Plan(reader, reach, this.limits.targetsMax)
     const planned = await this.planned(plan, query)
     if (!planned.length) return { matches: [], ...(query.total && { total: 0 }) }
@@ -48,13 +52,17 @@ export class Search {
 
   /** The ids of the first that are found. */
   async ids(reader: Reader, { query, reach }: Condition, limit: number): Promise<string[]> {
-    const planned = await this.planned(new Plan(reader, reach, this.limits.targetsMax), query)
-    return (await reader.ids(planned, limit)).map(({ id }) => id)
+    return reader.root.byClasses(async () => {
+      const planned = await this.planned(new Plan(reader, reach, this.limits.targetsMax), query)
+      return (await reader.ids(planned, limit)).map(({ id }) => id)
+    })
   }
 
   /** What would be asked of each type. */
   async pipelines(reader: Reader, query: Query, reach: Reach): Promise<{ type: string; pipeline: Document[] }[]> {
-    const planned = await this.planned(new Plan(reader, reach, this.limits.targetsMax), query)
+    const planned = await reader.root.byClasses(() =>
+      this.planned(new Plan(reader, reach, this.limits.targetsMax), query),
+    )
     const { after, include } = query
     return planned.map((each) => ({
       type: each.type,
@@ -65,8 +73,9 @@ export class Search {
   private async planned(plan: Plan, { types, where, sort }: Query): Promise<Planned[]> {
     const planned: Planned[] = []
     for (const type of types ? new Set(types) : await this.types()) {
-      const filter = await plan.find(type, where)
-      if (filter) planned.push({ type, filter, order: new Order(type, sort, plan.reader.tenant) })
+      const order = new Order(type, sort, plan.reader.tenant)
+      const filter = await plan.find(type, where, order.only)
+      if (filter) planned.push({ type, filter, order })
     }
     return planned
   }
@@ -85,7 +94,7 @@ export class Search {
     const counts = planned.map(
       ({ type, filter }): Part => ({ type, stages: [{ $match: filter }, { $count: 'total' }] }),
     )
-    const found = await reader.union<PageRow | { total: number }>(count > 0 ? pages : total ? counts : [], [
+    const found = await reader.found<PageRow | { total: number }>(count > 0 ? pages : total ? counts : [], [
       ...(count > 0 ? last : []),
       ...(count > 0 && total
         ? counts.map(({ type, stages }) => ({ $unionWith: { coll: type, pipeline: stages } }))
@@ -107,8 +116,7 @@ export function pageStages(
   { after, limit, include }: { after?: Query['after']; limit: number; include: Query['include'] },
 ): Document[] {
   return [
-    { $match: after ? { $and: [filter, order.after(after)] } : filter },
-    ...order.stages(),
+    ...order.stages(filter, after),
     { $limit: limit },
     {
       $project: {
@@ -117,7 +125,7 @@ export function pageStages(
         _id: 0,
         type: { $literal: type },
         ...order.projection(),
-        ...(include.length && { k: 1 }),
+        ...(include.length && { q: 1 }),
       },
     },
   ]

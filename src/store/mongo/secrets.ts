@@ -1,5 +1,5 @@
 /**
- * Values by key, for what is not FHIR: codes, grants, sessions, keys.
+ * Values by key, for what is not FHIR: codes, grants, sessions, keys. Of a tenant, or of the site itself.
  *
  * https://www.mongodb.com/docs/manual/core/index-ttl/
  *
@@ -7,12 +7,19 @@
  */
 import type { Db } from 'mongodb'
 import type { Secrets } from '../store.js'
-import { codeOf, translating } from './failures.js'
+import { isDuplicate, translating } from './failures.js'
+import { after as beyond } from './filter.js'
 
 type SecretDocument = { _id: string; value: string; expires?: number; at?: Date }
 
-export function secrets(db: Db, clock: () => number): Secrets {
+/** No tenant has this name. */
+export const site = ''
+
+export function secrets(db: Db, tenant: string, clock: () => number): Secrets {
   const collection = db.collection<SecretDocument>('secrets')
+  const own = `${tenant}/`
+  const expired = (now: number) => ({ expires: { $lte: now } })
+  const current = (now: number) => ({ $nor: [expired(now)] })
   const living = (found: SecretDocument | null) =>
     found && (found.expires === undefined || found.expires > clock()) ? found.value : undefined
   const dated = (value: string, expires: number | undefined) => ({
@@ -25,45 +32,41 @@ export function secrets(db: Db, clock: () => number): Secrets {
   return {
     put: (key, value, expires) =>
       translating(async () => {
-        await collection.replaceOne({ _id: key }, dated(value, expires), { upsert: true })
+        await collection.replaceOne({ _id: own + key }, dated(value, expires), { upsert: true })
       }),
     swap: (key, was, value, expires) =>
       translating(async () => {
-        const next = { _id: key, ...dated(value, expires) }
         const now = clock()
-        const over = { expires: { $lte: now } }
+        const before = was === undefined ? expired(now) : { value: was, ...current(now) }
         try {
           const { matchedCount, upsertedCount } = await collection.replaceOne(
-            was === undefined
-              ? { _id: key, ...over }
-              : { _id: key, value: was, $or: [{ expires: { $exists: false } }, { expires: { $gt: now } }] },
-            next,
+            { _id: own + key, ...before },
+            dated(value, expires),
             { upsert: was === undefined },
           )
           return matchedCount + upsertedCount > 0
         } catch (error) {
           // There is one already, and it is not over.
-          if (codeOf(error) === 11000) return false
+          if (isDuplicate(error)) return false
           throw error
         }
       }),
     list: (prefix, limit, after) =>
       translating(async () => {
+        const end = beyond(own + prefix)
+        const ids = { $gte: own + prefix, ...(end && { $lt: end }), ...(after !== undefined && { $gt: own + after }) }
         const found = await collection
-          .find({
-            _id: { $gte: prefix, $lt: `${prefix}\u{10ffff}`, ...(after !== undefined && { $gt: after }) },
-            $or: [{ expires: { $exists: false } }, { expires: { $gt: clock() } }],
-          })
+          .find({ _id: ids, ...current(clock()) })
           .sort({ _id: 1 })
           .limit(limit)
           .toArray()
-        return found.map(({ _id, value }) => [_id, value])
+        return found.map(({ _id, value }) => [_id.slice(own.length), value])
       }),
-    get: (key) => translating(async () => living(await collection.findOne({ _id: key }))),
-    take: (key) => translating(async () => living(await collection.findOneAndDelete({ _id: key }))),
+    get: (key) => translating(async () => living(await collection.findOne({ _id: own + key }))),
+    take: (key) => translating(async () => living(await collection.findOneAndDelete({ _id: own + key }))),
     drop: (key) =>
       translating(async () => {
-        await collection.deleteOne({ _id: key })
+        await collection.deleteOne({ _id: own + key })
       }),
   }
 }

@@ -1,5 +1,8 @@
 /**
- * Small numbers for names that repeat: types, parameters, systems, terms, shapes.
+ * Small numbers for names that repeat: tenants, types, parameters, systems, terms, shapes.
+ *
+ * A type is a type of one tenant, so that its number, and those of its parameters and their values, are the tenant's.
+ * `Names` is the dictionary as one tenant sees it.
  *
  * https://www.sqlite.org/datatype3.html
  *
@@ -27,6 +30,8 @@ export type Kind =
   | 'position'
   | 'text'
 
+type Tenant = { number: number; types: Map<string, number> }
+
 export type Param = { pid: number; tid: number; code: string; kind: Kind }
 
 /** `sys`: the system of a token; 0 for none. `raw`: a string as written, if folding changed it; the text of a unit. */
@@ -39,7 +44,7 @@ const cachedMax = 20_000
 const cachedLengthMax = 200
 
 export class Dictionary {
-  private readonly types = new Map<string, number>()
+  private readonly tenants = new Map<string, Tenant>()
   private readonly typeNames = new Map<number, string>()
   private readonly params = new Map<number, Map<string, Param[]>>()
   private readonly codes = new Map<number, string>()
@@ -58,20 +63,26 @@ export class Dictionary {
     this.reload()
   }
 
-  /** Reads everything again: after a group of commits was lost. */
+  /** Reads everything again: after a group of commits was lost. If reading fails, all stays as it was. */
   reload(): void {
+    const tenants = this.writer.rows<[number, string]>(sql`SELECT tenant, name FROM tenant`)
+    const types = this.writer.rows<[number, string, string]>(
+      sql`SELECT y.tid, y.name, t.name FROM type y JOIN tenant t ON t.tenant = y.tenant`,
+    )
+    const params = this.writer.all<Param>(sql`SELECT pid, tid, code, kind FROM param`)
+    const nextTerm = this.writer.value<number>(sql`SELECT coalesce(max(term), 0) + 1 FROM term`)!
     this.undo = []
-    this.types.clear()
+    this.tenants.clear()
     this.typeNames.clear()
     this.params.clear()
     this.codes.clear()
     this.systems.clear()
     this.terms.clear()
     this.shapes.clear()
-    for (const { tid, name } of this.writer.all<{ tid: number; name: string }>(sql`SELECT tid, name FROM type`))
-      this.addType(tid, name)
-    for (const param of this.writer.all<Param>(sql`SELECT pid, tid, code, kind FROM param`)) this.addParam(param)
-    this.nextTerm = this.writer.get<{ next: number }>(sql`SELECT coalesce(max(term), 0) + 1 AS next FROM term`)!.next
+    for (const [number, name] of tenants) this.tenants.set(name, { number, types: new Map() })
+    for (const [tid, type, tenant] of types) this.addType(tid, type, this.tenants.get(tenant)!)
+    for (const param of params) this.addParam(param)
+    this.nextTerm = nextTerm
   }
 
   /** What was added since the last mark is in the file for good (or in a savepoint that was kept). */
@@ -85,16 +96,21 @@ export class Dictionary {
     this.undo = []
   }
 
-  tidOf(type: string): number | undefined {
-    return this.types.get(type)
+  /** undefined for one nobody has written to. */
+  tenantOf(name: string): number | undefined {
+    return this.tenants.get(name)?.number
+  }
+
+  tidOf(tenant: string, type: string): number | undefined {
+    return this.tenants.get(tenant)?.types.get(type)
   }
 
   typeOf(tid: number): string {
     return this.typeNames.get(tid)!
   }
 
-  allTypes(): string[] {
-    return [...this.types.keys()]
+  allTypes(tenant: string): string[] {
+    return [...(this.tenants.get(tenant)?.types.keys() ?? [])]
   }
 
   codeOf(pid: number): string | undefined {
@@ -114,16 +130,31 @@ export class Dictionary {
     return found
   }
 
-  type(name: string): number {
-    const known = this.types.get(name)
+  tenant(name: string): number {
+    return this.made(name).number
+  }
+
+  type(tenant: string, name: string): number {
+    const of = this.made(tenant)
+    const known = of.types.get(name)
     if (known !== undefined) return known
-    const tid = this.add(sql`INSERT INTO type (name) VALUES (${name}) RETURNING tid AS number`)
-    this.addType(tid, name)
+    const tid = this.add(sql`INSERT INTO type (tenant, name) VALUES (${of.number}, ${name}) RETURNING tid AS number`)
+    this.addType(tid, name, of)
     this.undo.push(() => {
-      this.types.delete(name)
+      of.types.delete(name)
       this.typeNames.delete(tid)
     })
     return tid
+  }
+
+  private made(name: string): Tenant {
+    const known = this.tenants.get(name)
+    if (known) return known
+    const number = this.add(sql`INSERT INTO tenant (name) VALUES (${name}) RETURNING tenant AS number`)
+    const tenant = { number, types: new Map<string, number>() }
+    this.tenants.set(name, tenant)
+    this.undo.push(() => this.tenants.delete(name))
+    return tenant
   }
 
   param(tid: number, code: string, kind: Kind): number {
@@ -143,14 +174,19 @@ export class Dictionary {
     return pid
   }
 
-  system(url: string): number {
-    const known = this.systems.get(url)
+  system(tenant: string, url: string): number {
+    const { number } = this.made(tenant)
+    const key = `${number} ${url}`
+    const known = this.systems.get(key)
     if (known !== undefined) return known
-    const stored = this.writer.get<{ sys: number }>(sql`SELECT sys FROM system WHERE url = ${url}`)
-    const sys = stored?.sys ?? this.add(sql`INSERT INTO system (url) VALUES (${url}) RETURNING sys AS number`)
+    const stored = this.writer.get<{ sys: number }>(
+      sql`SELECT sys FROM system WHERE tenant = ${number} AND url = ${url}`,
+    )
+    const sys =
+      stored?.sys ?? this.add(sql`INSERT INTO system (tenant, url) VALUES (${number}, ${url}) RETURNING sys AS number`)
     if (url.length <= cachedLengthMax) {
-      this.systems.set(detached(url), sys)
-      if (!stored) this.undo.push(() => this.systems.delete(url))
+      this.systems.set(detached(key), sys)
+      if (!stored) this.undo.push(() => this.systems.delete(key))
     }
     return sys
   }
@@ -195,9 +231,9 @@ export class Dictionary {
     return this.frozen ? this.absent-- : this.writer.get<{ number: number }>(insert)!.number
   }
 
-  private addType(tid: number, name: string): void {
+  private addType(tid: number, name: string, { types }: Tenant): void {
     const kept = detached(name)
-    this.types.set(kept, tid)
+    types.set(kept, tid)
     this.typeNames.set(tid, kept)
   }
 

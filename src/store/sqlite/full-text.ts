@@ -18,7 +18,7 @@ const tables: Record<TextParam, Sql> = { _text: raw('narrative'), _content: raw(
 export const tableOf = (param: TextParam): Sql => tables[param]
 export const docsizeOf = (param: TextParam): Sql => raw(`${tables[param].text}_docsize`)
 
-/** Where the words of a resource wait: an even place for its narrative, an odd one for its content. */
+/** Where the words of a resource of a type wait: an even place for its narrative, an odd one for its content. */
 export const placeOf = (rid: number | Sql, param: TextParam): Sql =>
   sql`(${rid} * 2 + ${raw(param === '_text' ? '0' : '1')})`
 
@@ -38,24 +38,26 @@ export class FullText {
   }
 
   /** Inside a commit: the words a resource has from now on, null if none. */
-  keep(rid: number, param: TextParam, words: string | null): void {
-    this.db.run(sql`INSERT OR REPLACE INTO wording (place, words) VALUES (${placeOf(rid, param)}, ${words})`)
+  keep({ tid, rid, param }: { tid: number; rid: number; param: TextParam }, words: string | null): void {
+    this.db.run(
+      sql`INSERT OR REPLACE INTO wording (tid, place, words) VALUES (${tid}, ${placeOf(rid, param)}, ${words})`,
+    )
     this.waiting++
   }
 
   /** Indexes a batch of what waits. */
   *index(): Generator<void, void> {
-    const rows = this.db.rows<[place: number, words: string | null]>(
-      sql`SELECT place, words FROM wording ORDER BY place LIMIT ${batch} + 0`,
+    const rows = this.db.rows<[tid: number, place: number, words: string | null]>(
+      sql`SELECT tid, place, words FROM wording ORDER BY tid, place LIMIT ${batch} + 0`,
     )
-    for (const [place, words] of rows) {
+    for (const [tid, place, words] of rows) {
       const rid = Math.floor(place / 2)
       const param = place % 2 ? '_content' : '_text'
       if (this.db.value(sql`SELECT 1 FROM ${docsizeOf(param)} WHERE id = ${rid}`) !== undefined)
         this.db.run(sql`DELETE FROM ${tableOf(param)} WHERE rowid = ${rid}`)
       if (words !== null)
-        this.db.run(sql`INSERT INTO ${tableOf(param)} (rowid, words) VALUES (${rid}, ${searchableWords(words)})`)
-      this.db.run(sql`DELETE FROM wording WHERE place = ${place}`)
+        this.db.run(sql`INSERT INTO ${tableOf(param)} (rowid, words) VALUES (${rid}, ${searchableWords(tid, words)})`)
+      this.db.run(sql`DELETE FROM wording WHERE tid = ${tid} AND place = ${place}`)
       yield
     }
     this.recount()

@@ -46,7 +46,7 @@ export class History {
   }
 
   private current(type: string, id: string): Stored | undefined {
-    const tid = this.lookup.dictionary.tidOf(type)
+    const tid = this.lookup.names.tidOf(type)
     if (tid === undefined) return undefined
     const row = this.lookup.db.row<VersionRow>(
       sql`SELECT ${bySeq} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.tid = ${tid} AND r.id = ${id}`,
@@ -56,7 +56,7 @@ export class History {
 
   find(query: HistoryQuery, reach: Reach): Found {
     return this.planned(reach, (plan) => {
-      const scopes = query.type === undefined ? this.lookup.dictionary.allTypes() : [query.type]
+      const scopes = query.type === undefined ? this.lookup.names.allTypes() : [query.type]
       const parts = scopes.flatMap((type) => {
         const scope = plan.scope(type)
         return scope ? [this.part(plan, scope, query)] : []
@@ -79,9 +79,23 @@ export class History {
   }
 
   changes(after: number, limit: number): Visible[] {
-    return this.lookup.db
+    const { db, names } = this.lookup
+    // Time never runs backwards, so the versions of each type are in order by it too; others' versions are passed over.
+    const since =
+      db.value<number>(sql`SELECT updated FROM version WHERE seq <= ${after} ORDER BY seq DESC LIMIT 1`) ?? 0
+    const of = (tid: number, later: Sql) =>
+      sql`SELECT seq FROM (SELECT seq FROM version INDEXED BY version_type WHERE tid = ${tid} AND ${later} ORDER BY updated, seq LIMIT ${limit} + 0)`
+    const found = names.allTypes().flatMap((type) => {
+      const tid = names.tidOf(type)!
+      return db.column<number>(
+        sql`${of(tid, sql`updated = ${since} AND seq > ${after}`)} UNION ALL ${of(tid, sql`updated > ${since}`)}`,
+      )
+    })
+    const first = found.sort((a, b) => a - b).slice(0, limit)
+    return db
       .rows<VersionRow>(
-        sql`SELECT ${bySeq} FROM version v CROSS JOIN resource r ON r.rid = v.rid WHERE v.seq > ${after} ORDER BY v.seq LIMIT ${limit} + 0`,
+        sql`SELECT ${bySeq} FROM json_each(${JSON.stringify(first)}) j CROSS JOIN version v ON v.seq = j.value
+            CROSS JOIN resource r ON r.rid = v.rid`,
       )
       .map((row) => ({ sequence: row[0], stored: this.stored(row) }))
   }
@@ -130,7 +144,7 @@ export class History {
   }
 
   private stored(row: VersionRow): Stored {
-    return storedOf(row, (tid) => this.lookup.dictionary.typeOf(tid))
+    return storedOf(row, (tid) => this.lookup.names.typeOf(tid))
   }
 
   private planned<T>(reach: Reach, work: (plan: Plan) => T): T {

@@ -49,12 +49,12 @@ export class Includes {
   private referred(frontier: readonly Member[], { type, param, target }: Include): Member[] {
     const targets = new Set<number>()
     for (const [tid, rids] of byType(frontier)) {
-      if (type !== '*' && this.lookup.dictionary.typeOf(tid) !== type) continue
+      if (type !== '*' && this.lookup.names.typeOf(tid) !== type) continue
       const pids = param === '*' ? undefined : [this.lookup.pid(tid, param, 'reference') ?? -1]
       const entries = this.lookup.db.all<{ data: Buffer }>(
         sql`SELECT e.data FROM json_each(${JSON.stringify(rids)}) j CROSS JOIN entry e ON e.rid = j.value`,
       )
-      const named = new Set(this.lookup.dictionary.referencesOf(tid).map(({ pid }) => pid))
+      const named = new Set(this.lookup.names.referencesOf(tid).map(({ pid }) => pid))
       for (const { data } of entries) for (const each of targetsOf(data, pids ?? [...named])) targets.add(each)
     }
     return targets.size ? this.visible([...targets], target) : []
@@ -66,7 +66,7 @@ export class Includes {
     )
     const found: Member[] = []
     for (const [tid, members] of byType(rows)) {
-      const name = this.lookup.dictionary.typeOf(tid)
+      const name = this.lookup.names.typeOf(tid)
       if (type !== undefined && name !== type) continue
       const scope: Scope = { tid, type: name, trusted: false }
       if (this.plan.visible(scope, everything).length === 0) found.push(...members.map((rid) => ({ rid, tid })))
@@ -84,15 +84,15 @@ export class Includes {
   /** Resources of the include's type whose `param` refers to one of the frontier. */
   private referring(frontier: readonly Member[], { type, param, target }: Include): Member[] {
     const rids = frontier
-      .filter(({ tid }) => target === undefined || this.lookup.dictionary.typeOf(tid) === target)
+      .filter(({ tid }) => target === undefined || this.lookup.names.typeOf(tid) === target)
       .map(({ rid }) => rid)
-    const types = type === '*' ? this.lookup.dictionary.allTypes() : [type]
+    const types = type === '*' ? this.lookup.names.allTypes() : [type]
     return types.flatMap((each) => {
       const scope = this.plan.scope(each)
       if (!scope || !rids.length) return []
       const pids =
         param === '*'
-          ? this.lookup.dictionary.referencesOf(scope.tid).map(({ pid }) => pid)
+          ? this.lookup.names.referencesOf(scope.tid).map(({ pid }) => pid)
           : [this.lookup.pid(scope.tid, param, 'reference')].filter((pid) => pid !== undefined)
       if (!pids.length) return []
       return this.lookup.db.all<Member>(

@@ -4,21 +4,22 @@
  * https://hl7.org/fhir/R4/search.html
  */
 import type { Connection } from './connection.js'
-import type { Dictionary, Kind } from './dictionary.js'
+import type { Kind } from './dictionary.js'
+import type { Names } from './names.js'
 import { type Sql, sql } from './sql.js'
 
 export class Lookup {
   constructor(
     readonly db: Connection,
-    readonly dictionary: Dictionary,
+    readonly names: Names,
   ) {}
 
   pid(tid: number, code: string, kind: Kind): number | undefined {
-    return this.dictionary.paramsOf(tid, code).find((param) => param.kind === kind)?.pid
+    return this.names.paramsOf(tid, code).find((param) => param.kind === kind)?.pid
   }
 
   system(url: string): number | undefined {
-    return this.db.value<number>(sql`SELECT sys FROM system WHERE url = ${url}`)
+    return this.db.value<number>(sql`SELECT sys FROM system WHERE tenant = ${this.names.known ?? -1} AND url = ${url}`)
   }
 
   terms(where: Sql): number[] {
@@ -26,7 +27,7 @@ export class Lookup {
   }
 
   row(type: string, id: string): { rid: number; live: number } | undefined {
-    const tid = this.dictionary.tidOf(type)
+    const tid = this.names.tidOf(type)
     if (tid === undefined) return undefined
     return this.db.get(sql`SELECT rid, live FROM resource WHERE tid = ${tid} AND id = ${id}`)
   }

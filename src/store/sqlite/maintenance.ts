@@ -5,69 +5,66 @@
  */
 import type { IndexEntry } from '../../search/index.js'
 import type { Database, Maintenance, Stored } from '../store.js'
+import type { Audit } from './audit.js'
 import { check } from './check.js'
 import { type Connect, Connection } from './connection.js'
-import type { Dictionary } from './dictionary.js'
+import type { Names } from './names.js'
 import type { Pump } from './pump.js'
 import { sql } from './sql.js'
 import { byRid, storedOf, type VersionRow } from './stored.js'
 import type { Writer } from './writer.js'
 
-type Parts = {
-  path: string
-  connect: Connect
-  writer: Connection
-  reader: Connection
-  pump: Pump
-  writing: Writer
-  dictionary: Dictionary
-}
+type File = { path: string; connect: Connect; reader: Connection; pump: Pump; audit: Audit }
+
+type Parts = { file: File; writer: Connection; writing: Writer; names: Names; tenant: string }
 
 /** Pages copied before others have their turn. */
 const backupPages = 256
 
-export function maintenance({
-  path,
-  connect,
-  writer,
-  reader,
-  pump,
-  writing,
-  dictionary,
-}: Parts): Maintenance & Pick<Database, 'backup' | 'health'> {
-  /** A connection of its own that sees one state of the file throughout, while others write. */
-  const snapshot = async <T>(work: (db: Connection) => Promise<T>): Promise<T> => {
-    const db = new Connection(connect(path, 'reader'))
-    try {
-      db.db.exec('BEGIN')
-      db.get(sql`SELECT 1 FROM type LIMIT 1`)
-      return await work(db)
-    } finally {
-      db.close()
-    }
+/** A connection of its own that sees one state of the file throughout, while others write. */
+async function snapshot<T>({ path, connect, audit }: File, work: (db: Connection) => Promise<T>): Promise<T> {
+  await audit.chained()
+  const db = new Connection(connect(path, 'reader'))
+  try {
+    db.db.exec('BEGIN')
+    db.get(sql`SELECT 1 FROM type LIMIT 1`)
+    return await work(db)
+  } finally {
+    db.close()
   }
+}
+
+/** What concerns the file, and so all tenants. */
+export const ofFile = (file: File): Pick<Database, 'backup' | 'health'> => ({
+  backup: (to) =>
+    snapshot(file, async ({ db }) => {
+      await db.backup(to, { progress: () => backupPages })
+    }),
+  health: async () => {
+    const { path, reader, pump } = file
+    if (pump.failure) return `the last write failed: ${pump.failure}`
+    try {
+      reader.get(sql`SELECT 1 FROM type LIMIT 1`)
+      return undefined
+    } catch (error) {
+      return `${path} cannot be read: ${error instanceof Error ? error.message : error}`
+    }
+  },
+})
+
+export function maintenance({ file, writer, writing, names, tenant }: Parts): Maintenance {
   return {
     reindex: (type, after, limit, entries) =>
-      pump.run(() => reindexed(writer, writing, dictionary, { type, after, limit, entries })),
-    check: (entries) => snapshot((db) => check(db, entries)),
-    backup: (to) =>
-      snapshot(async ({ db }) => {
-        await db.backup(to, { progress: () => backupPages })
-      }),
+      file.pump.run(() => reindexed(writer, writing, names, { type, after, limit, entries })),
+    check: (entries) => snapshot(file, (db) => check(db, tenant, entries)),
     count: async () => {
-      const rows = reader.all<{ tid: number; n: number }>(
-        sql`SELECT tid, count(*) AS n FROM resource INDEXED BY resource_live WHERE live = 1 GROUP BY tid`,
-      )
-      return Object.fromEntries(rows.map(({ tid, n }) => [dictionary.typeOf(tid), n]))
-    },
-    health: async () => {
-      if (pump.failure) return `the last write failed: ${pump.failure}`
-      try {
-        reader.get(sql`SELECT 1 FROM type LIMIT 1`)
-        return undefined
-      } catch (error) {
-        return `${path} cannot be read: ${error instanceof Error ? error.message : error}`
-      }
+      const counts = names.allTypes().flatMap((type): [string, number][] => {
+        const n = file.reader.value<number>(
+          sql`SELECT count(*) FROM resource INDEXED BY resource_live WHERE tid = ${names.tidOf(type)!} AND live = 1`,
+        )
+        return n ? [[type, n]] : []
+      })
+      return Object.fromEntries(counts)
     },
   }
 }
@@ -77,10 +74,10 @@ type Chunk = { type: string; after: number; limit: number; entries: (stored: Sto
 function* reindexed(
   db: Connection,
   writing: Writer,
-  dictionary: Dictionary,
+  names: Names,
   { type, after, limit, entries }: Chunk,
 ): Generator<void, number | undefined> {
-  const tid = dictionary.tidOf(type)
+  const tid = names.tidOf(type)
   if (tid === undefined) return undefined
   const rids = db.column<number>(
     sql`SELECT rid FROM resource INDEXED BY resource_live WHERE tid = ${tid} AND live = 1 AND rid > ${after} ORDER BY rid LIMIT ${limit} + 0`,
@@ -90,7 +87,7 @@ function* reindexed(
       sql`SELECT ${byRid}
           FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid}`,
     )!
-    writing.reindex(rid, type, entries(storedOf(row, (each) => dictionary.typeOf(each))))
+    writing.reindex(rid, type, entries(storedOf(row, (each) => names.typeOf(each))))
     yield
   }
   return rids.length < limit ? undefined : rids.at(-1)!

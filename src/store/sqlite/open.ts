@@ -3,11 +3,15 @@
  *
  * https://www.sqlite.org/wal.html
  *
- * One connection writes, one reads; readers see whole commits only.
+ * One connection writes, one reads; readers see whole commits only. All tenants are in the one file, each under numbers
+ * of its own (docs/decisions/0013-sqlite-tenants.md).
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { AuditLog, Database, Store } from '../store.js'
+import type { Database, Store } from '../store.js'
+import { Audit } from './audit.js'
+import { AuditFile, type Disk, disk } from './audit-file.js'
+import { AuditReader, auditLog } from './audit-log.js'
 import { type Connect, Connection, connect } from './connection.js'
 import { Dictionary } from './dictionary.js'
 import { FullText } from './full-text.js'
@@ -15,13 +19,16 @@ import { Questions } from './functions.js'
 import { History } from './history.js'
 import { lock } from './lock.js'
 import { Lookup } from './lookup.js'
-import { maintenance } from './maintenance.js'
-import { Pump } from './pump.js'
+import { maintenance, ofFile } from './maintenance.js'
+import { Names } from './names.js'
+import { Numbers } from './numbers.js'
+import { type Kept, Pump } from './pump.js'
+import { RowWriter } from './rows.js'
 import { migrate } from './schema.js'
 import { Search } from './search.js'
-import { secrets } from './secrets.js'
+import { secrets, site } from './secrets.js'
 import { type Tuning, tuning } from './tuning.js'
-import { Writer } from './writer.js'
+import { type Finder, Writer } from './writer.js'
 
 export type SqliteOptions = {
   clock?: () => number
@@ -30,10 +37,15 @@ export type SqliteOptions = {
   tuning?: Partial<Tuning>
   /** How connections are made; tests give one that fails when told to. */
   connect?: Connect
+  /** How the file of audit entries is written; tests give one that fails when told to. */
+  disk?: Disk
 }
 
+/** Beside the store: appended audit entries that are not in it yet. */
+export const auditFileOf = (path: string): string => `${path}-audit`
+
 export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Database> {
-  const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect } = options
+  const { clock = Date.now, includesMax = 10_000, connect: connectTo = connect, disk: files = disk } = options
   const tuned = { ...tuning, ...options.tuning }
   mkdirSync(dirname(path), { recursive: true })
   const unlock = lock(path)
@@ -50,46 +62,77 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const questions = new Questions()
     for (const { db } of open) questions.register(db)
     const dictionary = new Dictionary(writer)
-    const lookup = new Lookup(reader, dictionary)
-    const search = new Search(lookup, questions, includesMax, tuned)
-    const deciding = new Search(new Lookup(writer, dictionary), questions, includesMax, tuned)
     const fullText = new FullText(writer)
-    const writing = new Writer(
-      writer,
-      dictionary,
-      (condition, limit) => deciding.ids(condition, limit),
-      fullText,
-      clock,
+    const numbers = new Numbers(writer)
+    const audit: Audit = new Audit(writer, dictionary, new AuditFile(auditFileOf(path), files), (soon) =>
+      pump.empty(soon),
     )
-    const pump = new Pump(writer, writing, fullText, tuned.wordingMax)
-    const history = new History(lookup, questions, tuned)
-    const { backup, health, ...rest } = maintenance({
-      path,
-      connect: connectTo,
-      writer,
-      reader,
-      pump,
-      writing,
-      dictionary,
-    })
-    const keys = secrets(writer, reader, pump, clock)
-    const store: Store = {
-      read: async (ref, reach, version) => history.read(ref, reach, version),
-      search: async (query, reach) => search.find(query, reach),
-      history: async (query, reach) => history.find(query, reach),
-      commit: (commit) => pump.commit(commit),
-      changes: async (after, limit) => history.changes(after, limit),
-      explain: async (query, reach) => search.explain(query, reach),
-      secrets: keys,
-      audit: audit(),
-      maintenance: rest,
+    const kept: Kept = {
+      mark: () => {
+        numbers.mark()
+        dictionary.mark()
+        audit.mark()
+      },
+      rollback: () => {
+        numbers.rollback()
+        dictionary.rollback()
+        audit.rollback()
+      },
+      reload: () => {
+        audit.reload()
+        dictionary.reload()
+        numbers.reload()
+        fullText.recount()
+      },
+      seal: () => audit.seal(),
+      committed: (soon) => audit.committed(soon),
     }
+    const pump = new Pump(writer, kept, fullText, tuned.wordingMax)
+    // What was appended before the process ended; if it cannot be chained now (a full disk), it is when it can.
+    await audit.chained().catch(() => undefined)
+    const rows = new RowWriter(writer)
+    const file = { path, connect: connectTo, reader, pump, audit }
+    const storeOf = (tenant: string): Store => {
+      const names = new Names(dictionary, tenant)
+      const lookup = new Lookup(reader, names)
+      const search = new Search(lookup, questions, includesMax, tuned)
+      const deciding = new Search(new Lookup(writer, names), questions, includesMax, tuned)
+      const find: Finder = (condition, limit) => deciding.ids(condition, limit)
+      const writing = new Writer(
+        writer,
+        names,
+        numbers,
+        rows,
+        find,
+        fullText,
+        (entries) => audit.commit(tenant, entries),
+        clock,
+      )
+      const history = new History(lookup, questions, tuned)
+      return {
+        read: async (ref, reach, version) => history.read(ref, reach, version),
+        search: async (query, reach) => search.find(query, reach),
+        history: async (query, reach) => history.find(query, reach),
+        commit: (commit) => pump.commit(writing, commit),
+        changes: async (after, limit) => history.changes(after, limit),
+        explain: async (query, reach) => search.explain(query, reach),
+        secrets: secrets({ writer, reader, pump, clock, owner: names }),
+        audit: auditLog(audit, new AuditReader(reader, names), tenant),
+        maintenance: maintenance({ file, writer, writing, names, tenant }),
+      }
+    }
+    // As many as the site has: a name is not asked for before it is known.
+    const tenants = new Map<string, Store>()
     return {
-      tenant: () => store,
-      secrets: keys,
-      backup,
-      health,
+      tenant: (name) => {
+        const known = tenants.get(name) ?? storeOf(name)
+        tenants.set(name, known)
+        return known
+      },
+      secrets: secrets({ writer, reader, pump, clock, owner: site }),
+      ...ofFile(file),
       close: async () => {
+        await audit.close()
         await pump.close()
         for (const each of open.reverse()) each.close()
         unlock()
@@ -101,11 +144,3 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     throw error
   }
 }
-
-const audit = (): AuditLog => ({
-  append: async () => {},
-  read: async () => undefined,
-  find: async () => [],
-  chain: async () => [],
-  head: async () => undefined,
-})

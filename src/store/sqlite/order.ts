@@ -131,7 +131,7 @@ export class Order {
     if (param === '_id') return sql`(SELECT id FROM resource WHERE rid = ${rid})`
     if (param === '_lastUpdated')
       return sql`(SELECT v.updated FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid})`
-    const params = this.lookup.dictionary.paramsOf(scope.tid, param)
+    const params = this.lookup.names.paramsOf(scope.tid, param)
     const data = sql`(SELECT data FROM entry WHERE rid = ${rid})`
     const best = raw(descending ? 'max' : 'min')
     const keys: Sql[] = []
@@ -160,7 +160,7 @@ export class Order {
     const { sortedMin, timelineMin } = this.tuning
     const [first] = sort
     if (!first) return undefined
-    const params = this.lookup.dictionary.paramsOf(scope.tid, first.param)
+    const params = this.lookup.names.paramsOf(scope.tid, first.param)
     const only = params.length === 1 ? params[0]! : undefined
     if (sort.length === 1 && only?.kind === 'interval' && first.descending) {
       const target = this.plan.timelineTarget(scope, asked.where, only)

@@ -41,7 +41,7 @@ export class Plan {
   }
 
   scope(type: string): Scope | undefined {
-    const tid = this.lookup.dictionary.tidOf(type)
+    const tid = this.lookup.names.tidOf(type)
     return tid === undefined ? undefined : { tid, type, trusted: false }
   }
 
@@ -238,7 +238,7 @@ export class Plan {
   }
 
   missing(scope: Scope, param: string, rid: Sql): Sql {
-    const pids = this.lookup.dictionary.paramsOf(scope.tid, param).map(({ pid }) => pid)
+    const pids = this.lookup.names.paramsOf(scope.tid, param).map(({ pid }) => pid)
     if (!pids.length) return yes
     return sql`((SELECT sid FROM resource WHERE rid = ${rid}) NOT IN (SELECT sid FROM shape_param WHERE pid IN (SELECT value FROM json_each(${JSON.stringify(pids)}))))`
   }

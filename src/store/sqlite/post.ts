@@ -5,9 +5,10 @@
  */
 import type { Ref } from '../../fhir/index.js'
 import { fold, type IndexEntry } from '../../search/index.js'
-import { type Dictionary, type Kind, unnamed } from './dictionary.js'
+import { type Kind, unnamed } from './dictionary.js'
 import { digest } from './digest.js'
 import type { TextParam } from './full-text.js'
+import type { Names } from './names.js'
 import type { ComponentValue, Posted } from './posted.js'
 import { seriesOfWidth } from './series.js'
 
@@ -29,7 +30,7 @@ export type Post = { posted: Posted; shape: number; words: Map<TextParam, string
 export const componentCode = (code: string, component: string | number): string =>
   `${code}${typeof component === 'number' ? `$${component}` : component}`
 
-export function post({ tid, entries, referred, ridOf, dateParam }: Source, dictionary: Dictionary): Post {
+export function post({ tid, entries, referred, ridOf, dateParam }: Source, names: Names): Post {
   const posted: Posted = {
     intervals: [],
     targets: [],
@@ -46,7 +47,7 @@ export function post({ tid, entries, referred, ridOf, dateParam }: Source, dicti
   const patients = new Set<number>()
   const words: Post['words'] = new Map()
   const param = (code: string, kind: Kind) => {
-    const pid = dictionary.param(tid, code, kind)
+    const pid = names.param(tid, code, kind)
     shape.add(pid)
     return pid
   }
@@ -67,25 +68,25 @@ export function post({ tid, entries, referred, ridOf, dateParam }: Source, dicti
       case 'uri':
       case 'reference-url': {
         const pid = param(entry.param, termKind(entry.kind))
-        addTerm(pid, termOf(entry, pid, dictionary))
+        addTerm(pid, termOf(entry, pid, names))
         break
       }
       case 'interval':
       case 'quantity':
-        posted.intervals.push(...intervalsOf(entry, entry.param, param, dictionary))
+        posted.intervals.push(...intervalsOf(entry, entry.param, param, names))
         break
       case 'reference': {
         const target = ridOf(entry)
         addTarget(param(entry.param, 'reference'), target)
         if (entry.version !== undefined) {
           const pid = param(entry.param, 'versioned')
-          addTerm(pid, dictionary.term(pid, versioned(entry), 0, null))
+          addTerm(pid, names.term(pid, versioned(entry), 0, null))
         }
         if (entry.type === 'Patient') patients.add(target)
         break
       }
       case 'composite': {
-        const { composite, lead } = compositeOf(entry, param, tid, dictionary, ridOf)
+        const { composite, lead } = compositeOf(entry, param, tid, names, ridOf)
         posted.composites.push(composite)
         for (const { pid, value } of lead) {
           if (value.kind === 'term') addTerm(pid, value.term)
@@ -113,28 +114,28 @@ export function post({ tid, entries, referred, ridOf, dateParam }: Source, dicti
   for (const [pid, of] of terms) posted.terms.push({ pid, terms: [...of].sort((a, b) => a - b) })
   for (const target of targets.values()) posted.targets.push(target)
   if (dateParam !== undefined && patients.size) {
-    const pid = dictionary.paramsOf(tid, dateParam).find(({ kind }) => kind === 'interval')?.pid
+    const pid = names.paramsOf(tid, dateParam).find(({ kind }) => kind === 'interval')?.pid
     if (pid !== undefined && shape.has(pid)) posted.timeline = { pid, targets: [...patients] }
   }
-  return { posted, shape: dictionary.shape([...shape].sort((a, b) => a - b)), words }
+  return { posted, shape: names.shape([...shape].sort((a, b) => a - b)), words }
 }
 
 const termKind = (kind: 'token' | 'string' | 'uri' | 'reference-url'): Kind => (kind === 'reference-url' ? 'url' : kind)
 
 type TermEntry = Extract<IndexEntry, { kind: 'token' | 'string' | 'uri' | 'reference-url' }>
 
-function termOf(entry: TermEntry, pid: number, dictionary: Dictionary): number {
+function termOf(entry: TermEntry, pid: number, names: Names): number {
   switch (entry.kind) {
     case 'token':
-      return dictionary.term(pid, entry.code ?? null, entry.system ? dictionary.system(entry.system) : 0, null)
+      return names.term(pid, entry.code ?? null, entry.system ? names.system(entry.system) : 0, null)
     case 'string': {
       const folded = fold(entry.value)
-      return dictionary.term(pid, folded, 0, folded === entry.value ? null : entry.value)
+      return names.term(pid, folded, 0, folded === entry.value ? null : entry.value)
     }
     case 'uri':
-      return dictionary.term(pid, entry.value, 0, null)
+      return names.term(pid, entry.value, 0, null)
     case 'reference-url':
-      return dictionary.term(pid, entry.url, 0, null)
+      return names.term(pid, entry.url, 0, null)
   }
 }
 
@@ -148,17 +149,17 @@ function intervalsOf(
   entry: Extract<IndexEntry, { kind: 'interval' | 'quantity' }>,
   code: string,
   param: (code: string, kind: Kind) => number,
-  dictionary: Dictionary,
+  names: Names,
 ) {
   const lo = finite(entry.lo)
   const hi = finite(entry.hi)
   if (entry.kind === 'interval') {
     const pid = param(code, 'interval')
-    return [{ pid, series: dictionary.term(pid, seriesOfWidth(hi - lo), 0, null), lo, hi }]
+    return [{ pid, series: names.term(pid, seriesOfWidth(hi - lo), 0, null), lo, hi }]
   }
   const pid = param(code, 'quantity')
-  const sys = entry.system ? dictionary.system(entry.system) : 0
-  const recorded = { pid, series: dictionary.term(pid, entry.code ?? null, sys, entry.unit ?? null), lo, hi }
+  const sys = entry.system ? names.system(entry.system) : 0
+  const recorded = { pid, series: names.term(pid, entry.code ?? null, sys, entry.unit ?? null), lo, hi }
   if (!entry.canonical) return [recorded]
   const canonicalPid = param(code, 'canonical')
   const { canonical } = entry
@@ -166,7 +167,7 @@ function intervalsOf(
     recorded,
     {
       pid: canonicalPid,
-      series: dictionary.term(canonicalPid, canonical.code, 0, null),
+      series: names.term(canonicalPid, canonical.code, 0, null),
       lo: finite(canonical.lo),
       hi: finite(canonical.hi),
     },
@@ -181,11 +182,11 @@ function compositeOf(
   entry: Extract<IndexEntry, { kind: 'composite' }>,
   param: (code: string, kind: Kind) => number,
   tid: number,
-  dictionary: Dictionary,
+  names: Names,
   ridOf: (ref: Ref) => number,
 ) {
   const pid = param(entry.param, 'composite')
-  const inner = (component: string, kind: Kind) => dictionary.param(tid, componentCode(entry.param, component), kind)
+  const inner = (component: string, kind: Kind) => names.param(tid, componentCode(entry.param, component), kind)
   const components = entry.components.map((values) =>
     values.flatMap((value): { pid: number; value: ComponentValue }[] => {
       switch (value.kind) {
@@ -194,7 +195,7 @@ function compositeOf(
         case 'uri':
         case 'reference-url': {
           const pid = inner(value.param, termKind(value.kind))
-          return [{ pid, value: { kind: 'term', term: termOf(value, pid, dictionary) } }]
+          return [{ pid, value: { kind: 'term', term: termOf(value, pid, names) } }]
         }
         case 'reference': {
           const found: { pid: number; value: ComponentValue }[] = [
@@ -202,13 +203,13 @@ function compositeOf(
           ]
           if (value.version !== undefined) {
             const pid = inner(value.param, 'versioned')
-            found.push({ pid, value: { kind: 'term', term: dictionary.term(pid, versioned(value), 0, null) } })
+            found.push({ pid, value: { kind: 'term', term: names.term(pid, versioned(value), 0, null) } })
           }
           return found
         }
         case 'interval':
         case 'quantity':
-          return intervalsOf(value, value.param, inner, dictionary).map(({ pid, series, lo, hi }) => ({
+          return intervalsOf(value, value.param, inner, names).map(({ pid, series, lo, hi }) => ({
             pid,
             value: { kind: 'interval', series, lo, hi },
           }))

@@ -15,8 +15,23 @@ import type { Prepared, Writer } from './writer.js'
 
 type Waiting = {
   work: () => Generator<void, unknown>
+  soon: boolean
   resolve: (value: never) => void
   reject: (error: unknown) => void
+}
+
+/** What is remembered of the file. */
+export type Kept = {
+  /** What was done since the last mark stays. */
+  mark(): void
+  /** What was done since the last mark was rolled back. */
+  rollback(): void
+  /** A whole group was lost: all is read again. */
+  reload(): void
+  /** The last work of a group, inside its transaction. */
+  seal(): void
+  /** The group was committed; `soon`: it is on disk when a later one is. */
+  committed(soon: boolean): void
 }
 
 /** How long a large commit works before it lets others have their turn. */
@@ -52,12 +67,14 @@ export class Pump {
   private indexing: Promise<void> | undefined
   /** A group was lost, and with it what the writer remembers. */
   private stale = false
+  private unsynced = false
   /** Why the last group was lost, if it was. */
   failure: string | undefined
 
   constructor(
     private readonly db: Connection,
-    private readonly writer: Writer,
+    /** What must be rolled back, or read again, together with the file. */
+    private readonly kept: Kept,
     private readonly fullText: FullText,
     private readonly wordingMax: number,
   ) {
@@ -65,8 +82,7 @@ export class Pump {
   }
 
   /** A large commit is prepared in portions, between which others commit; itself it is one. */
-  async commit(commit: Commit): Promise<Committed[]> {
-    const { writer } = this
+  async commit(writer: Writer, commit: Commit): Promise<Committed[]> {
     const { changes } = commit
     if (changes.length <= portion)
       return this.run(() =>
@@ -84,10 +100,10 @@ export class Pump {
   }
 
   /** Any work on the writer, as atomic and as durable as a commit. */
-  run<T>(work: () => Generator<void, T>): Promise<T> {
+  run<T>(work: () => Generator<void, T>, soon = false): Promise<T> {
     if (this.closed) return Promise.reject(new Error('the store is closed'))
     return new Promise<T>((resolve, reject) => {
-      this.waiting.push({ work, resolve, reject })
+      this.waiting.push({ work, soon, resolve, reject })
       this.running ??= this.pump()
     })
   }
@@ -95,6 +111,11 @@ export class Pump {
   /** The same for work in one step. */
   once<T>(work: () => T): Promise<T> {
     return this.run(() => steps(work))
+  }
+
+  /** A group with nothing of its own; `soon`: it is on disk when a later one is, at the latest after a checkpoint. */
+  empty(soon: boolean): Promise<void> {
+    return this.run(() => steps(() => undefined), soon)
   }
 
   /** Waits for what was handed in; nothing is taken after. */
@@ -132,16 +153,29 @@ export class Pump {
     this.indexing = undefined
   }
 
+  /** Nothing that must be on disk joins a group that is not synced. */
+  private next(soon: boolean): Waiting | undefined {
+    return soon && !this.waiting[0]?.soon ? undefined : this.waiting.shift()
+  }
+
+  private synchronize(soon: boolean): void {
+    if (soon === this.unsynced) return
+    this.db.db.pragma(`synchronous = ${soon ? 'NORMAL' : 'FULL'}`)
+    this.unsynced = soon
+  }
+
   private async group(): Promise<void> {
     const settled: (() => void)[] = []
     const taken: Waiting[] = []
     try {
-      if (this.stale) this.writer.reload()
+      if (this.stale) this.kept.reload()
       this.stale = false
+      const soon = this.waiting.every((each) => each.soon)
+      this.synchronize(soon)
       this.db.run(statements.begin)
       const start = performance.now()
       let slice = start
-      for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
+      for (let next = this.waiting.shift(); next; next = this.next(soon)) {
         taken.push(next)
         const { work, resolve, reject } = next
         this.db.run(statements.savepoint)
@@ -157,17 +191,20 @@ export class Pump {
           }
           const { value } = step
           this.db.run(statements.release)
-          this.writer.mark()
+          this.kept.mark()
           settled.push(() => resolve(value as never))
         } catch (error) {
           this.db.run(statements.undo)
           this.db.run(statements.release)
-          this.writer.rollback()
+          this.kept.rollback()
           settled.push(() => reject(error))
         }
         if (performance.now() - start > groupMs) break
       }
+      this.kept.seal()
       this.db.run(statements.commit)
+      this.kept.mark()
+      this.kept.committed(soon)
       this.failure = undefined
     } catch (error) {
       // The disk is full, or the like: nobody in the group was stored.

@@ -9,12 +9,14 @@
 import type Database from 'better-sqlite3'
 import { StoreUnusable } from '../store.js'
 
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 const tables = `
-CREATE TABLE type (tid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE tenant (tenant INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- A type of a tenant: what is keyed by tid, or by what belongs to one (pid, term, rid), is the tenant's own.
+CREATE TABLE type (tid INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (tenant, name));
 CREATE TABLE param (pid INTEGER PRIMARY KEY, tid INTEGER NOT NULL, code TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (tid, code, kind));
-CREATE TABLE system (sys INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE);
+CREATE TABLE system (sys INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, url TEXT NOT NULL, UNIQUE (tenant, url));
 
 -- A value of a parameter: code and system of a token, a string folded and (where it differs) raw, a URI, a unit.
 CREATE TABLE term (term INTEGER PRIMARY KEY, pid INTEGER NOT NULL, value TEXT, sys INTEGER NOT NULL, raw TEXT);
@@ -54,12 +56,23 @@ CREATE VIRTUAL TABLE narrative USING fts5 (words, content = '', contentless_dele
 CREATE VIRTUAL TABLE content USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 
 -- Words that wait to be indexed: at 2 * rid those of the narrative, at 2 * rid + 1 those of the content.
-CREATE TABLE wording (place INTEGER PRIMARY KEY, words TEXT);
+CREATE TABLE wording (tid INTEGER NOT NULL, place INTEGER NOT NULL, words TEXT, PRIMARY KEY (tid, place)) WITHOUT ROWID;
 
-CREATE TABLE claim (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;
-CREATE INDEX claim_expires ON claim (expires) WHERE expires IS NOT NULL;
-CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires INTEGER) WITHOUT ROWID;
-CREATE INDEX secret_expires ON secret (expires) WHERE expires IS NOT NULL;
+CREATE TABLE claim (tenant INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER, PRIMARY KEY (tenant, key)) WITHOUT ROWID;
+CREATE INDEX claim_expires ON claim (tenant, expires) WHERE expires IS NOT NULL;
+-- Those of the site itself are of tenant 0.
+CREATE TABLE secret (tenant INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER, PRIMARY KEY (tenant, key)) WITHOUT ROWID;
+CREATE INDEX secret_expires ON secret (tenant, expires) WHERE expires IS NOT NULL;
+
+-- Records of an audit log, a few dozen packed in a row, in the order of their chain: at auditSpan * tenant + the sequence
+-- number of the first. lo is the time of the first.
+CREATE TABLE audit (place INTEGER PRIMARY KEY, lo INTEGER NOT NULL, data BLOB NOT NULL);
+-- Which of them have records with a key: of some thousand records a portion, whose keys lie in a few buckets, each a list
+-- of (digest of a key, row that has it), so that hundreds of records cost a few dozen rows that stand close together.
+CREATE TABLE audit_key (portion INTEGER NOT NULL, bucket INTEGER NOT NULL, place INTEGER NOT NULL, keys BLOB NOT NULL, PRIMARY KEY (portion, bucket, place)) WITHOUT ROWID;
+-- What was taken over from the file of appends.
+CREATE TABLE audit_appended (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO audit_appended (one, number) VALUES (1, 0);
 `
 
 /** Makes the tables in a new file; refuses a file of a later version or of another program. */

@@ -40,7 +40,7 @@ export class Search {
             ),
           )
         : []
-      const stored = (row: VersionRow) => storedOf(row, (tid) => this.lookup.dictionary.typeOf(tid))
+      const stored = (row: VersionRow) => storedOf(row, (tid) => this.lookup.names.typeOf(tid))
       return {
         matches: [
           ...rows.map((row) => ({ stored: stored(row), mode: 'match' as const })),
@@ -89,7 +89,7 @@ export class Search {
   }
 
   private scopes(plan: Plan, types: readonly string[] | undefined): Scope[] {
-    const all = types ? [...new Set(types)] : this.lookup.dictionary.allTypes()
+    const all = types ? [...new Set(types)] : this.lookup.names.allTypes()
     return all.flatMap((type) => plan.scope(type) ?? [])
   }
 

@@ -25,31 +25,31 @@ export function fromNear(plan: Plan, scope: Scope, { param, latitude, longitude,
 }
 
 export function fromText(plan: Plan, scope: Scope, { param, words }: TextTest): Source | undefined {
-  const query = wordsQuery(words)
-  if (query === '' || plan.lookup.pid(scope.tid, param, 'text') === undefined) return undefined
+  const { tid } = scope
+  if (!words.length || plan.lookup.pid(scope.tid, param, 'text') === undefined) return undefined
   const table = tableOf(param)
   const r = plan.alias()
-  if (plan.lookup.db.value(sql`SELECT 1 FROM wording LIMIT 1`) !== undefined)
+  if (plan.lookup.db.value(sql`SELECT 1 FROM wording WHERE tid = ${tid} LIMIT 1`) !== undefined)
     return fromWaitingText(plan, scope, { op: 'text', param, words })
   return plan.made({
-    from: sql`FROM ${table} CROSS JOIN resource ${r} ON ${r}.rid = ${table}.rowid WHERE ${table} MATCH ${query} AND ${r}.tid = ${scope.tid}`,
+    from: sql`FROM ${table} CROSS JOIN resource ${r} ON ${r}.rid = ${table}.rowid WHERE ${table} MATCH ${wordsQuery(tid, words)} AND ${r}.tid = ${tid}`,
     rid: sql`${r}.rid`,
     ordered: false,
   })
 }
 
 /** Words that wait to be indexed are read one by one, and stand above those that are indexed. */
-function fromWaitingText(plan: Plan, scope: Scope, { param, words }: TextTest): Source {
+function fromWaitingText(plan: Plan, { tid }: Scope, { param, words }: TextTest): Source {
   const table = tableOf(param)
   const t = plan.alias()
   const r = plan.alias()
   return plan.made({
     from: sql`FROM (
-        SELECT ${table}.rowid AS rid FROM ${table} WHERE ${table} MATCH ${wordsQuery(words)}
-          AND NOT EXISTS (SELECT 1 FROM wording WHERE place = ${placeOf(sql`${table}.rowid`, param)})
-        UNION ALL SELECT place / 2 FROM wording WHERE place % 2 = ${raw(param === '_text' ? '0' : '1')}
+        SELECT ${table}.rowid AS rid FROM ${table} WHERE ${table} MATCH ${wordsQuery(tid, words)}
+          AND NOT EXISTS (SELECT 1 FROM wording WHERE tid = ${tid} AND place = ${placeOf(sql`${table}.rowid`, param)})
+        UNION ALL SELECT place / 2 FROM wording WHERE tid = ${tid} AND place % 2 = ${raw(param === '_text' ? '0' : '1')}
           AND ${all(words.map(says))}
-      ) ${t} CROSS JOIN resource ${r} ON ${r}.rid = ${t}.rid WHERE ${r}.tid = ${scope.tid}`,
+      ) ${t} CROSS JOIN resource ${r} ON ${r}.rid = ${t}.rid WHERE ${r}.tid = ${tid}`,
     rid: sql`${r}.rid`,
     ordered: false,
   })

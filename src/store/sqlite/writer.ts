@@ -1,11 +1,12 @@
 /**
- * Applies one commit inside the transaction of the writer: all that must be decided while nobody else writes.
+ * Applies a tenant's commit inside the transaction of the writer: all that must be decided while nobody else writes.
  *
  * https://hl7.org/fhir/R4/http.html#concurrency
  */
 import { type Ref, splice } from '../../fhir/index.js'
 import type { IndexEntry } from '../../search/index.js'
 import {
+  type AuditEntry,
   type Claim,
   type Commit,
   CommitRefused,
@@ -16,11 +17,12 @@ import {
 } from '../store.js'
 import { dateParam } from '../timeline.js'
 import type { Connection } from './connection.js'
-import type { Dictionary } from './dictionary.js'
 import type { FullText, TextParam } from './full-text.js'
+import type { Names } from './names.js'
+import type { Numbers } from './numbers.js'
 import { type Post, post } from './post.js'
 import { nothingPosted, type Posted, pack, retarget, unpack } from './posted.js'
-import { RowWriter } from './rows.js'
+import type { RowWriter } from './rows.js'
 import { sql } from './sql.js'
 import { byRid, type Kept, keepTail, keepWhole, keptDelete, storedOf, type VersionRow } from './stored.js'
 
@@ -38,62 +40,28 @@ type Current = {
 
 type Planned = { change: Commit['changes'][number]; current: Current | undefined; rid: number }
 
+type Place = { tid: number; rid: number }
+
 /** `kept` is absent where it depends on the version. */
 export type Prepared = { post: Post; refs: Ref[]; kept: Kept | undefined }
 
 export type Finder = (condition: Condition, limit: number) => string[]
 
 export class Writer {
-  private readonly rows: RowWriter
-  private nextRid = 1
-  private nextSeq = 1
-  private updated = 0
-  private saved: [number, number, number] = [1, 1, 0]
-
   constructor(
     private readonly db: Connection,
-    private readonly dictionary: Dictionary,
+    private readonly names: Names,
+    private readonly numbers: Numbers,
+    private readonly rows: RowWriter,
     private readonly find: Finder,
     private readonly fullText: FullText,
+    private readonly audited: (entries: readonly AuditEntry[]) => void,
     private readonly clock: () => number,
-  ) {
-    this.rows = new RowWriter(db)
-    this.read()
-  }
-
-  /** A whole group was lost: what is known of the file is read again. */
-  reload(): void {
-    this.dictionary.reload()
-    this.fullText.recount()
-    this.read()
-  }
-
-  private read(): void {
-    const { rid, seq } = this.db.get<{ rid: number; seq: number }>(
-      sql`SELECT (SELECT coalesce(max(rid), 0) + 1 FROM resource) AS rid, (SELECT coalesce(max(seq), 0) + 1 FROM version) AS seq`,
-    )!
-    this.nextRid = rid
-    this.nextSeq = seq
-    this.updated =
-      this.db.get<{ updated: number }>(sql`SELECT updated FROM version ORDER BY seq DESC LIMIT 1`)?.updated ?? 0
-    this.saved = [rid, seq, this.updated]
-  }
-
-  /** What was applied since the last mark stays. */
-  mark(): void {
-    this.saved = [this.nextRid, this.nextSeq, this.updated]
-    this.dictionary.mark()
-  }
-
-  /** What was applied since the last mark was rolled back. */
-  rollback(): void {
-    ;[this.nextRid, this.nextSeq, this.updated] = this.saved
-    this.dictionary.rollback()
-  }
+  ) {}
 
   /** Yields between conditions and between changes, so that a large commit need not hold up everything else. @throws CommitRefused */
   *apply(commit: Commit, prepared: readonly (Prepared | undefined)[]): Generator<void, Committed[]> {
-    const now = Math.max(this.clock(), this.updated)
+    const now = Math.max(this.clock(), this.numbers.updated)
     for (const [index, claim] of (commit.claims ?? []).entries()) this.claim(claim, index, now)
     for (const [index, condition] of (commit.conditions ?? []).entries()) {
       this.verify(condition, index)
@@ -106,7 +74,7 @@ export class Writer {
       yield
     }
     if (commit.integrity) yield* this.refuseDangling(planned, rids)
-    this.updated = now
+    this.numbers.updated = now
     const committed: Committed[] = []
     for (const [index, each] of planned.entries()) {
       const { change } = each
@@ -118,18 +86,24 @@ export class Writer {
         this.refuseReferred(each, index)
         yield
       }
+    if (commit.audit) this.audited(commit.audit(committed))
     return committed
   }
 
   private claim({ key, value, expires }: Claim, index: number, now: number): void {
+    const tenant = this.names.number()
     const held = this.db.get<{ value: string; expires: number | null }>(
-      sql`SELECT value, expires FROM claim WHERE key = ${key}`,
+      sql`SELECT value, expires FROM claim WHERE tenant = ${tenant} AND key = ${key}`,
     )
     if (held && (held.expires === null || held.expires > now))
       throw new CommitRefused({ kind: 'claim', index, value: held.value })
     // A few of those that are over are swept with each new one, so that the table never grows without bound.
-    this.db.run(sql`DELETE FROM claim WHERE key IN (SELECT key FROM claim WHERE expires <= ${now} LIMIT 4)`)
-    this.db.run(sql`INSERT OR REPLACE INTO claim (key, value, expires) VALUES (${key}, ${value}, ${expires ?? null})`)
+    this.db.run(
+      sql`DELETE FROM claim WHERE tenant = ${tenant} AND key IN (SELECT key FROM claim WHERE tenant = ${tenant} AND expires <= ${now} LIMIT 4)`,
+    )
+    this.db.run(
+      sql`INSERT OR REPLACE INTO claim (tenant, key, value, expires) VALUES (${tenant}, ${key}, ${value}, ${expires ?? null})`,
+    )
   }
 
   private verify(condition: Condition, index: number): void {
@@ -151,13 +125,13 @@ export class Writer {
     const key = `${type}/${id}`
     if (rids.has(key)) throw new Error(`${type} is named twice in one commit`)
     // What was only referred to gets its place in the order of creation now, and takes the references along.
-    const rid = change.op === 'put' && current?.seq == null ? this.nextRid++ : (current?.rid ?? 0)
+    const rid = change.op === 'put' && current?.seq == null ? this.numbers.rid++ : (current?.rid ?? 0)
     rids.set(key, rid)
     return { change, current, rid }
   }
 
   private current({ type, id }: Ref): Current | undefined {
-    const tid = this.dictionary.tidOf(type)
+    const tid = this.names.tidOf(type)
     if (tid === undefined) return undefined
     const row = this.db.get<{ rid: number; seq: number | null; live: number; version: number; updated: number }>(
       sql`SELECT r.rid, r.seq, r.live, v.version, v.updated FROM resource r LEFT JOIN version v ON v.seq = r.seq
@@ -184,7 +158,7 @@ export class Writer {
   }
 
   private rowOf({ type, id }: Ref): { rid: number; live: number } | undefined {
-    const tid = this.dictionary.tidOf(type)
+    const tid = this.names.tidOf(type)
     if (tid === undefined) return undefined
     return this.db.get(sql`SELECT rid, live FROM resource WHERE tid = ${tid} AND id = ${id}`)
   }
@@ -195,7 +169,7 @@ export class Writer {
     const known = rids.get(key)
     if (known) return known
     const row = this.rowOf(ref)
-    const rid = row?.rid ?? this.nextRid++
+    const rid = row?.rid ?? this.numbers.rid++
     if (!row) this.insert(rid, ref, null, 0)
     rids.set(key, rid)
     return rid
@@ -204,7 +178,7 @@ export class Writer {
   private insert(rid: number, { type, id }: Ref, seq: number | null, shape: number): void {
     this.db.run(
       sql`INSERT INTO resource (rid, tid, id, seq, first, live, sid)
-          VALUES (${rid}, ${this.dictionary.type(type)}, ${id}, ${seq}, ${seq}, ${seq === null ? 0 : 1}, ${shape})`,
+          VALUES (${rid}, ${this.names.type(type)}, ${id}, ${seq}, ${seq}, ${seq === null ? 0 : 1}, ${shape})`,
     )
   }
 
@@ -237,13 +211,14 @@ export class Writer {
     const posted = retarget(prepared.post.posted, (symbol) => this.ridOf(prepared.refs[-symbol - 1]!, rids))
     if (current?.seq == null) this.insert(rid, put, seq, shape)
     else this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 1, sid = ${shape} WHERE rid = ${rid}`)
-    this.replace(rid, current?.live ? this.posted(rid) : undefined, posted, words)
+    this.replace({ tid: this.names.type(type), rid }, current?.live ? this.posted(rid) : undefined, posted, words)
     return { stored, outcome: current?.live ? 'updated' : 'created' }
   }
 
-  private replace(rid: number, before: Posted | undefined, posted: Posted, words: Post['words']): void {
+  private replace(place: Place, before: Posted | undefined, posted: Posted, words: Post['words']): void {
+    const { rid } = place
     this.rows.replace(rid, before, posted)
-    this.replaceWords(rid, before, posted, words)
+    this.replaceWords(place, before, posted, words)
     this.db.run(sql`INSERT OR REPLACE INTO entry (rid, data) VALUES (${rid}, ${pack(posted)})`)
   }
 
@@ -273,7 +248,7 @@ export class Writer {
     const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
     this.rows.replace(rid, before, nothingPosted)
-    this.replaceWords(rid, before, nothingPosted, new Map())
+    this.replaceWords({ tid: this.names.type(type), rid }, before, nothingPosted, new Map())
     this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
     this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
     return { stored, outcome: 'deleted' }
@@ -283,14 +258,14 @@ export class Writer {
     const row = this.db.row<VersionRow>(
       sql`SELECT ${byRid} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.rid = ${rid}`,
     )!
-    return storedOf(row, (tid) => this.dictionary.typeOf(tid))
+    return storedOf(row, (tid) => this.names.typeOf(tid))
   }
 
   private addVersion(rid: number, { type, version, updated }: Stored, { method, body }: Kept): number {
-    const seq = this.nextSeq++
+    const seq = this.numbers.seq++
     this.db.run(
       sql`INSERT INTO version (seq, rid, tid, version, updated, method, body)
-          VALUES (${seq}, ${rid}, ${this.dictionary.type(type)}, ${version}, ${updated}, ${method}, ${body})`,
+          VALUES (${seq}, ${rid}, ${this.names.type(type)}, ${version}, ${updated}, ${method}, ${body})`,
     )
     return seq
   }
@@ -314,41 +289,42 @@ export class Writer {
       return symbol
     }
     const referred = references.map(ridOf)
-    const source = { tid: this.dictionary.type(type), entries, referred, ridOf, dateParam: dateParam(type) }
-    return { post: post(source, this.dictionary), refs, kept: keepTail(change, method, serialized) }
+    const source = { tid: this.names.type(type), entries, referred, ridOf, dateParam: dateParam(type) }
+    return { post: post(source, this.names), refs, kept: keepTail(change, method, serialized) }
   }
 
   /** Gives a current resource other entries; what it refers to stays known whether or not a parameter finds it. */
   reindex(rid: number, type: string, entries: readonly IndexEntry[]): void {
     const rids = new Map<string, number>()
+    const tid = this.names.type(type)
     const before = this.posted(rid)
     const { posted, shape, words } = post(
       {
-        tid: this.dictionary.type(type),
+        tid,
         entries,
         referred: before.targets.map(({ target }) => target),
         ridOf: (ref) => this.ridOf(ref, rids),
         dateParam: dateParam(type),
       },
-      this.dictionary,
+      this.names,
     )
     this.db.run(sql`UPDATE resource SET sid = ${shape} WHERE rid = ${rid} AND sid <> ${shape}`)
-    this.replace(rid, before, posted, words)
+    this.replace({ tid, rid }, before, posted, words)
   }
 
   /** The full texts whose words changed. */
-  private replaceWords(rid: number, before: Posted | undefined, after: Posted, words: Post['words']): void {
+  private replaceWords({ tid, rid }: Place, before: Posted | undefined, after: Posted, words: Post['words']): void {
     const last = new Map(before?.words.map(({ pid, digest }) => [pid, digest]))
     for (const { pid, digest } of after.words) {
       const param = this.textParam(pid)
-      if (last.get(pid) !== digest) this.fullText.keep(rid, param, words.get(param)!)
+      if (last.get(pid) !== digest) this.fullText.keep({ tid, rid, param }, words.get(param)!)
       last.delete(pid)
     }
-    for (const pid of last.keys()) this.fullText.keep(rid, this.textParam(pid), null)
+    for (const pid of last.keys()) this.fullText.keep({ tid, rid, param: this.textParam(pid) }, null)
   }
 
   private textParam(pid: number): TextParam {
-    return this.dictionary.codeOf(pid) === '_text' ? '_text' : '_content'
+    return this.names.codeOf(pid) === '_text' ? '_text' : '_content'
   }
 
   private posted(rid: number) {
@@ -369,7 +345,7 @@ export class Writer {
 
   private refuseReferred({ change, current, rid }: Planned, index: number): void {
     if (change.op !== 'delete' || !current?.live) return
-    const exemptTypes = [...exempt].flatMap((type) => this.dictionary.tidOf(type) ?? [])
+    const exemptTypes = [...exempt].flatMap((type) => this.names.tidOf(type) ?? [])
     const by = this.db.get<{ tid: number; id: string }>(
       sql`SELECT r.tid, r.id FROM reference f CROSS JOIN resource r ON r.rid = f.rid
           WHERE f.target = ${rid} AND f.rid <> ${rid}
@@ -379,7 +355,7 @@ export class Writer {
       throw new CommitRefused({
         kind: 'referred',
         index,
-        by: { type: this.dictionary.typeOf(by.tid), id: by.id },
+        by: { type: this.names.typeOf(by.tid), id: by.id },
       })
   }
 }

@@ -140,9 +140,9 @@ export const en = {
   messageInviteSubject: 'Your account',
   messageInvite: 'An account was prepared for you. Set it up within 72 hours: {link}',
 
-  role_super_admin: 'system administrator',
-  role_tenant_admin: 'administrator of the group',
-  role_hospital_admin: 'administrator of the hospital',
+  role_platform_administrator: 'system administrator',
+  role_tenant_administrator: 'administrator of the group',
+  role_hospital_administrator: 'administrator of the hospital',
   role_doctor: 'doctor',
   role_nurse: 'nurse',
   role_receptionist: 'receptionist',

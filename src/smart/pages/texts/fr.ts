@@ -138,9 +138,9 @@ export const fr: Texts = {
   messageInviteSubject: 'Votre compte',
   messageInvite: 'Un compte a été préparé pour vous. Ouvrez-le dans les 72 heures : {link}',
 
-  role_super_admin: 'administrateur du système',
-  role_tenant_admin: 'administrateur du groupe',
-  role_hospital_admin: 'administrateur de l’hôpital',
+  role_platform_administrator: 'administrateur du système',
+  role_tenant_administrator: 'administrateur du groupe',
+  role_hospital_administrator: 'administrateur de l’hôpital',
   role_doctor: 'médecin',
   role_nurse: 'infirmier ou infirmière',
   role_receptionist: 'agent d’accueil',

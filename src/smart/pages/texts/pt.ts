@@ -136,9 +136,9 @@ export const pt: Texts = {
   messageInviteSubject: 'A sua conta',
   messageInvite: 'Foi preparada uma conta para si. Abra-a no prazo de 72 horas: {link}',
 
-  role_super_admin: 'administrador do sistema',
-  role_tenant_admin: 'administrador do grupo',
-  role_hospital_admin: 'administrador do hospital',
+  role_platform_administrator: 'administrador do sistema',
+  role_tenant_administrator: 'administrador do grupo',
+  role_hospital_administrator: 'administrador do hospital',
   role_doctor: 'médico',
   role_nurse: 'enfermeiro',
   role_receptionist: 'rececionista',

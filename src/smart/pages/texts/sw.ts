@@ -136,9 +136,9 @@ export const sw: Texts = {
   messageInviteSubject: 'Akaunti yako',
   messageInvite: 'Akaunti imeandaliwa kwa ajili yako. Ifungue ndani ya saa 72: {link}',
 
-  role_super_admin: 'msimamizi wa mfumo',
-  role_tenant_admin: 'msimamizi wa kundi',
-  role_hospital_admin: 'msimamizi wa hospitali',
+  role_platform_administrator: 'msimamizi wa mfumo',
+  role_tenant_administrator: 'msimamizi wa kundi',
+  role_hospital_administrator: 'msimamizi wa hospitali',
   role_doctor: 'daktari',
   role_nurse: 'muuguzi',
   role_receptionist: 'mhudumu wa mapokezi',

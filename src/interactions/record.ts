@@ -9,11 +9,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { reach } from '../access/index.js'
 import { compartments, localReference, type Period, type Ref } from '../fhir/index.js'
-import type { Context } from '../interactions/index.js'
 import { and, type Expression, everything, type Position, type Query } from '../search/index.js'
 import type { Match, Stored } from '../store/index.js'
 import { careWithin } from './care-dates.js'
 import { members } from './compartment.js'
+import type { Context } from './context.js'
 
 export type Scope = {
   /** The type whose compartment it is, and which of its resources: these, or all. */

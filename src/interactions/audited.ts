@@ -1,0 +1,237 @@
+/**
+ * Every interaction leaves its event, also one that was refused; interactions leave this folder through here only.
+ *
+ * https://profiles.ihe.net/ITI/BALP/volume-1.html
+ *
+ * The event of a write is committed with it (`commit`); that of anything else is durable before its answer is given. A
+ * log that cannot be written refuses the interaction: nothing is answered unaudited.
+ */
+import {
+  type Asking,
+  auditEntry,
+  type Happening,
+  type Interaction,
+  isNobodys,
+  type Label,
+  labelsIn,
+  patientsIn,
+} from '../access/index.js'
+import { FhirError, type Ref, unavailable } from '../fhir/index.js'
+import { type AuditEntry, type Match, type Stored, StoreLimit, StoreUnavailable } from '../store/index.js'
+import type { Context } from './context.js'
+
+/** An event but for its outcome. */
+export type Event = Omit<Happening, 'outcome' | 'why'>
+
+export type Audit<A extends unknown[], R> = {
+  /** What is asked for: the event of a refusal. undefined: nobody's data, which leaves none. */
+  asked: (context: Context, ...args: A) => Event | undefined
+  /** What was answered, where that says more: further patients, the version. */
+  answered?: (result: R, event: Event, context: Context, ...args: A) => Event | Event[] | undefined
+}
+
+/** What was handed out or refused with its event already, so that nobody leaves a second one. */
+const left = new WeakSet<object>()
+const doors = new WeakSet<object>()
+
+/** Whether a function is an interaction that leaves its event. */
+export const isAudited = (interaction: object): boolean => doors.has(interaction)
+
+/** The interaction that leaves an event for each of its runs. */
+export function audited<A extends unknown[], R>(
+  { asked, answered }: Audit<A, R>,
+  run: (context: Context, ...args: A) => Promise<R>,
+): (context: Context, ...args: A) => Promise<R> {
+  const interaction = (context: Context, ...args: A): Promise<R> => {
+    if (!context.settings.audit) return run(context, ...args)
+    return watched(context, args)
+  }
+  const watched = async (context: Context, args: A): Promise<R> => {
+    let result: R
+    try {
+      result = await run(context, ...args)
+    } catch (error) {
+      await refused(context, asked(context, ...args), error)
+      throw error
+    }
+    if (hasLeft(result)) return result
+    const event = asked(context, ...args)
+    const events = event && answered ? answered(result, event, context, ...args) : event
+    if (events) await leave(context, Array.isArray(events) ? events : [events])
+    return result
+  }
+  doors.add(interaction)
+  return interaction
+}
+
+/** The same for what is handed out in pieces: each once the log has the patients who come with it. */
+export function auditedStream<A extends unknown[]>(
+  asked: (context: Context, ...args: A) => Event,
+  run: (context: Context, ...args: A) => AsyncIterable<Match[]>,
+): (context: Context, ...args: A) => AsyncIterable<Match[]> {
+  const interaction = (context: Context, ...args: A): AsyncIterable<Match[]> =>
+    context.settings.audit ? watched(context, args) : run(context, ...args)
+  async function* watched(context: Context, args: A): AsyncGenerator<Match[]> {
+    const event = asked(context, ...args)
+    const known = new Set<string>()
+    let first = true
+    try {
+      for await (const matches of run(context, ...args)) {
+        const events = newPatients(
+          perPatient(
+            event,
+            matches.map(({ stored }) => stored),
+          ),
+          known,
+        )
+        await leave(context, events.length || !first ? events : [event])
+        first = false
+        yield matches
+      }
+      if (first) await leave(context, [event])
+    } catch (error) {
+      await refused(context, event, error)
+      throw error
+    }
+  }
+  doors.add(interaction)
+  return interaction
+}
+
+/** What the events say of patients who are not known yet. */
+function newPatients(events: readonly Event[], known: Set<string>): Event[] {
+  return events.flatMap((event) => {
+    const patients = (event.patients ?? []).filter((patient) => known.size < known.add(patient).size)
+    return patients.length ? [{ ...event, patients }] : []
+  })
+}
+
+/** Says that the event of this result, or of all in it, is durable. */
+export function markLeft(result: object): void {
+  left.add(result)
+}
+
+function hasLeft(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null) return false
+  return Array.isArray(result) ? result.length > 0 && result.every(hasLeft) : left.has(result)
+}
+
+/** Whether the event of this result is durable. */
+export const isResultLeft = (result: object): boolean => left.has(result)
+
+/** Whether the event of a refusal was left where it was thrown. */
+export const isLeft = (error: unknown): boolean => typeof error === 'object' && error !== null && left.has(error)
+
+/** Leaves the event of an interaction that failed, unless it has one. */
+export const refused = (context: Context, event: Event | undefined, error: unknown): Promise<void> =>
+  event ? refusedTogether(context, [[event, error]]) : Promise.resolve()
+
+export async function refusedTogether(
+  context: Context,
+  refusals: readonly (readonly [Event, unknown])[],
+): Promise<void> {
+  if (!context.settings.audit) return
+  const now = asking(context)
+  const fresh = refusals.filter(([, error]) => !isLeft(error))
+  await append(
+    context,
+    fresh.map(([event, error]) => auditEntry(now, { ...event, ...failureOf(error) })),
+  )
+  for (const [, error] of fresh) if (typeof error === 'object' && error !== null) left.add(error)
+}
+
+/** Leaves events of what was done. */
+export function leave(context: Context, events: readonly Event[]): Promise<void> {
+  return append(context, entriesOf(context, events))
+}
+
+/** Entries of what was done, for a commit. */
+export function entriesOf(context: Context, events: readonly Event[]): AuditEntry[] {
+  const now = asking(context)
+  return events.map((event) => auditEntry(now, { ...event, outcome: 0 }))
+}
+
+const asking = ({ caller, clock, origin }: Context): Asking => ({ caller, at: clock(), origin })
+
+/** @throws FhirError 503 where the log cannot be written */
+export async function append(context: Context, entries: readonly AuditEntry[]): Promise<void> {
+  if (entries.length === 0) return
+  try {
+    await context.store.audit.append(entries)
+  } catch (cause) {
+    if (!(cause instanceof StoreUnavailable)) context.report?.(cause)
+    throw unavailable('the audit log cannot be written, so that nothing is answered; try again later', undefined, {
+      cause,
+      headers: { 'Retry-After': '5' },
+    })
+  }
+}
+
+function failureOf(error: unknown): Pick<Happening, 'outcome' | 'why'> {
+  if (error instanceof FhirError)
+    return { outcome: error.status >= 500 ? 8 : 4, why: `${error.status} ${error.issues[0]?.code ?? ''}`.trimEnd() }
+  if (error instanceof StoreLimit) return { outcome: 4, why: '400 too-costly' }
+  return { outcome: 8, why: error instanceof StoreUnavailable ? '503 transient' : '500 exception' }
+}
+
+/** The event of a resource that was asked for by its address; undefined where it is nobody's data. */
+export const eventOf = (what: Interaction, ref: Ref): Event | undefined =>
+  isNobodys(ref.type) ? undefined : writeEvent(what, ref)
+
+/** The event of a write, which everything leaves; without an id as long as there is none. */
+export const writeEvent = (what: Interaction, { type, id = '' }: { type: string; id?: string }): Event => ({
+  what,
+  data: [addressOf(type, id)],
+})
+
+/** An id that is none may hold anything. */
+const addressOf = (type: string, id: string): string => (isIdLike.test(id) ? `${type}/${id}` : type)
+const isIdLike = /^[A-Za-z0-9\-.]{1,64}$/
+
+/** The event with what is known once the resource was found: its version, its patients, its labels. */
+export function withResource(event: Event, stored: Stored): Event {
+  const { type, id, version, body } = stored
+  const labels = labelsIn(body)
+  return {
+    ...event,
+    data: [version > 0 ? `${type}/${id}/_history/${version}` : `${type}/${id}`],
+    patients: patientsIn(stored),
+    ...(labels.length > 0 && { labels }),
+  }
+}
+
+/** So many patients have an event of their own; the others of an answer share one that names them all. */
+export const patientsMax = 100
+
+/** Longer queries are not repeated for each patient. */
+const repeatedMax = 1000
+
+/** One event for each patient the resources are about or who was asked for; the event alone where there is none. */
+export function perPatient(event: Event, found: Iterable<Stored>, asked: readonly string[] = []): Event[] {
+  const labelsOf = new Map<string, Map<string, Label>>()
+  for (const patient of [...(event.patients ?? []), ...asked]) labelsOf.set(patient, new Map())
+  const labelled = new Map<string, Label>()
+  for (const stored of found) {
+    const labels = labelsIn(stored.body)
+    for (const label of labels) labelled.set(label.join('|'), label)
+    for (const patient of patientsIn(stored)) {
+      let known = labelsOf.get(patient)
+      if (!known) {
+        known = new Map()
+        labelsOf.set(patient, known)
+      }
+      for (const label of labels) known.set(label.join('|'), label)
+    }
+  }
+  const patients = [...labelsOf.keys()]
+  if (patients.length === 0) return [{ ...event, ...some([...labelled.values()]) }]
+  const alone = (event.query?.length ?? 0) > repeatedMax ? 1 : patientsMax
+  const own = patients.length > alone ? patients.slice(0, alone - 1) : patients
+  const shared = patients.slice(own.length)
+  return [
+    ...own.map((id): Event => ({ ...event, patients: [id], ...some([...labelsOf.get(id)!.values()]) })),
+    ...(shared.length ? [{ ...event, patients: shared, ...some([...labelled.values()]) }] : []),
+  ]
+}
+
+const some = (labels: Label[]): Pick<Event, 'labels'> => (labels.length ? { labels } : {})

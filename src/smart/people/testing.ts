@@ -1,0 +1,161 @@
+/**
+ * A tenant's people behind an HTTP server, for tests: with a mailbox instead of mail, and browsers without script.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { SecurityEvent } from '../../access/index.js'
+import { openSqlite, type Secrets } from '../../store/index.js'
+import { breached } from './breached.js'
+import type { Message } from './delivery.js'
+import { type People, type PeopleOptions, people } from './people.js'
+
+export type TestPeople = {
+  people: People
+  secrets: Secrets
+  url: string
+  sent: Message[]
+  events: SecurityEvent[]
+  reports: unknown[]
+  /** What time it is. */
+  now: { at: number }
+  /** The last code that was sent to a contact. */
+  codeTo(to: string): string
+  browser(): TestBrowser
+  close(): Promise<void>
+}
+
+/** `started` holds the clock, so that no test sleeps. */
+export async function startPeople(options: Partial<PeopleOptions> = {}): Promise<TestPeople> {
+  const folder = mkdtempSync(join(tmpdir(), 'people-'))
+  const now = { at: 1_800_000_000_000 }
+  const clock = (): number => now.at
+  const database = await openSqlite(join(folder, 'people.db'), { clock })
+  const { secrets } = database.tenant('default')
+  const [sent, events, reports]: [Message[], SecurityEvent[], unknown[]] = [[], [], []]
+  const server = createServer((request, response) => {
+    started
+      .then((each) => each.handle(request, response))
+      .then((answered) => {
+        if (!answered) response.writeHead(404).end()
+      })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/auth`
+  const started = people({
+    secrets,
+    tenant: 'default',
+    site: 'Test Hospital',
+    url,
+    deliver: async (message) => {
+      sent.push(message)
+    },
+    breached: await breached(),
+    clock,
+    record: async (event) => {
+      events.push(event)
+    },
+    originOf: (request) => ({ id: 'test', address: String(request.headers['x-test-address'] ?? '192.0.2.1') }),
+    report: (error) => reports.push(error),
+    ...options,
+  })
+  return {
+    people: await started,
+    secrets,
+    url,
+    sent,
+    events,
+    reports,
+    now,
+    codeTo: (to) => /\d{6}/.exec(sent.filter((message) => message.to.to === to).at(-1)?.text ?? '')?.[0] ?? 'none',
+    browser: () => new TestBrowser(url),
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      await database.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export type TestPage = { status: number; headers: Headers; text: string; path: string }
+
+/** Keeps cookies, follows redirects within the pages, and posts the forms it is shown. */
+export class TestBrowser {
+  readonly cookies = new Map<string, string>()
+  page: TestPage = { status: 0, headers: new Headers(), text: '', path: '' }
+  headers: Record<string, string> = {}
+
+  constructor(readonly url: string) {}
+
+  async get(path: string): Promise<TestPage> {
+    return this.send('GET', path)
+  }
+
+  /** Fills in the first form that has all these fields, as a person would. */
+  async submit(fields: Record<string, string>): Promise<TestPage> {
+    const form = formsOf(this.page.text).find(({ names }) => Object.keys(fields).every((name) => names.includes(name)))
+    if (!form) throw new Error(`no form asks for ${Object.keys(fields)}: ${this.page.text.slice(0, 2000)}`)
+    return this.send('POST', form.action, new URLSearchParams({ ...form.hidden, ...fields }))
+  }
+
+  async json(
+    path: string,
+    body: unknown,
+  ): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }> {
+    const response = await this.fetch('POST', path, JSON.stringify(body), { 'Content-Type': 'application/json' })
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as Record<string, unknown>,
+    }
+  }
+
+  async send(method: string, path: string, body?: URLSearchParams): Promise<TestPage> {
+    let response = await this.fetch(method, path, body?.toString(), {
+      ...(body && { 'Content-Type': 'application/x-www-form-urlencoded' }),
+    })
+    let at = path
+    for (let turns = 0; response.status === 303 && turns < 10; turns++) {
+      at = response.headers.get('location')!
+      response = await this.fetch('GET', at, undefined, {})
+    }
+    this.page = { status: response.status, headers: response.headers, text: await response.text(), path: at }
+    return this.page
+  }
+
+  private async fetch(
+    method: string,
+    path: string,
+    body: string | undefined,
+    headers: Record<string, string>,
+  ): Promise<Response> {
+    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      redirect: 'manual',
+      headers: { ...(cookie !== '' && { Cookie: cookie }), ...headers, ...this.headers },
+      ...(body !== undefined && { body }),
+    })
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+      if (/Max-Age=0/.test(line)) this.cookies.delete(name)
+      else this.cookies.set(name, value)
+    }
+    return response
+  }
+}
+
+type Form = { action: string; names: string[]; hidden: Record<string, string> }
+
+function formsOf(text: string): Form[] {
+  return [...text.matchAll(/<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/gs)].map(
+    ([, action = '', inside = '']) => {
+      const names = [...inside.matchAll(/ name="([^"]*)"/g)].map(([, name = '']) => name)
+      const hidden = [...inside.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)]
+      return { action, names, hidden: Object.fromEntries(hidden.map(([, name, value]) => [name, value])) }
+    },
+  )
+}
