@@ -72,6 +72,18 @@ const statement = {
   ],
 }
 
+/** AuditEvents are added and never changed. */
+function auditEvent() {
+  return {
+    interaction: codes('create', 'read', 'vread', 'history-instance', 'search-type'),
+    versioning: 'versioned',
+    updateCreate: false,
+    conditionalCreate: false,
+    conditionalUpdate: false,
+    conditionalDelete: 'not-supported',
+  }
+}
+
 function resource(type) {
   const params = searchParameters.filter(({ base }) => base.includes(type))
   const own = operations.filter(
@@ -97,6 +109,7 @@ function resource(type) {
     conditionalRead: 'full-support',
     conditionalUpdate: true,
     conditionalDelete: 'multiple',
+    ...(type === 'AuditEvent' && auditEvent()),
     referencePolicy: ['literal', 'logical', 'enforced', 'local'],
     ...(params.length && { searchParam: params.map(searchParam) }),
     ...(own.length && { operation: own.map(operation) }),

@@ -6,6 +6,7 @@
 import { auditCommands } from './audit-command.js'
 import { clientCommands } from './client-command.js'
 import type { Action, CommandGroup } from './command.js'
+import { fixturesCommands } from './fixtures-command.js'
 import { keysCommands } from './keys-command.js'
 import { tenantCommands } from './tenant-command.js'
 import { tokenCommands } from './token-command.js'
@@ -17,6 +18,7 @@ export const commandGroups: readonly CommandGroup[] = [
   clientCommands,
   tokenCommands,
   keysCommands,
+  fixturesCommands,
   auditCommands,
 ]
 

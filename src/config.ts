@@ -239,6 +239,12 @@ export const settings = {
     read: storeUrl,
     show: (text: string) => text.replace(/\/\/[^/?]*@/, '//(hidden)@'),
   },
+  storeTimeoutMs: seconds(
+    'STORE_TIMEOUT',
+    30,
+    600,
+    'How long MongoDB may take to answer, a write with its tries included; then clients are told 503 and to try again.',
+  ),
   auth: choice(
     'AUTH',
     'off',

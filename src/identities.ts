@@ -78,6 +78,7 @@ export class Directory {
       deliver: this.deliver,
       breached: await this.breached,
       peppers: config.peppers,
+      masterKey: config.masterKey,
       sessions: {
         staffIdleMs: config.sessionIdleMs,
         patientIdleMs: config.sessionIdlePatientMs,
@@ -141,17 +142,19 @@ const appsOf = (authorization: () => AuthorizationServer | undefined): Apps => (
     return [...byClient.values()]
   },
   revoke: async (subject, client) => void (await authorization()?.grants.revokeAll(subject, client)),
+  revokeAll: async (subject) => void (await authorization()?.grants.revokeAll(subject)),
   sessionEnded: async ({ session, subject }) => {
     const smart = authorization()
     if (!smart) return
-    for (const { id, signedIn } of await smart.grants.list(subject))
-      if (signedIn.session === session) await smart.grants.revoke(id)
+    // What was allowed for when the person is away stays until it is taken back.
+    for (const { id, signedIn, scope } of await smart.grants.list(subject))
+      if (signedIn.session === session && !scope.split(' ').includes('offline_access')) await smart.grants.revoke(id)
   },
 })
 
 const pagesOf = (opened: People): SignInPages => ({
   logins: opened,
-  isOnline: (session) => opened.sessions.isAlive(session),
+  isOnline: opened.isOnline,
   pages: opened.pages,
   answer: (request, response) => opened.handle(request, response),
 })

@@ -14,7 +14,7 @@ import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
 import { keepAnchors } from './audit-anchors.js'
 import { type Authorizations, isBelow, issuerOf, type OpenIdentities } from './authorization.js'
-import { doorOf } from './command.js'
+import { doorOf, type Input } from './command.js'
 import { openDoor } from './command-door.js'
 import { actions } from './command-groups.js'
 import type { Config } from './config.js'
@@ -52,6 +52,8 @@ export type Server = {
   /** Where it listens, without a path. */
   origin: string
   site: Site
+  /** What the command line asks for. @throws CommandRefused */
+  carryOut(action: string, input: Input): Promise<string[]>
   /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
   firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
@@ -90,6 +92,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
       baseUrl: (await site.world(defaultTenant))!.baseUrls[0]!,
       origin: `${config.tlsCert === '' ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
       site,
+      carryOut: async (action, input) => actions[action]!(work, input),
       firstAdministrator: async () =>
         config.auth === 'off'
           ? undefined
@@ -115,7 +118,7 @@ export async function startServer(config: Config, wiring: ServerWiring = {}): Pr
 type Shared = Pick<Service, 'admit' | 'isOverloaded'> & { metrics?: Metrics }
 
 /** What an authorization server knows: who asks, and which web pages are apps'. */
-type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin'>>
+type Known = Partial<Pick<Service, 'identify' | 'allowsOrigin' | 'security'>>
 
 /** The FHIR endpoint of a world, also for an Express application of one's own: `app.use(path, fhirOf(...))`. */
 export function fhirOf(
@@ -123,7 +126,7 @@ export function fhirOf(
   world: World,
   log: Logger,
   { metrics, admit, isOverloaded }: Shared = { admit: admitAll, isOverloaded: () => false },
-  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false }: Known = {},
+  { identify = config.auth === 'off' ? () => anyone : refuseAll, allowsOrigin = () => false, security }: Known = {},
 ): FhirHandler {
   const isDebug = log.isLevelEnabled('debug')
   const open = world.contextOf(anyone)
@@ -131,6 +134,7 @@ export function fhirOf(
   return fhirHandler(
     {
       identify,
+      ...(security && { security }),
       context: (caller, _request, origin) =>
         caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
       origin: config.audit
@@ -232,9 +236,10 @@ async function handleOf(work: Work, log: Logger, load: Overload, identify: Wirin
   return dispatch({ fhir, endpoints, app, basePath, tenantPath: `${basePath.replace(/\/fhir$/, '')}/t/`, hosts, oauth })
 }
 
-const knownBy = ({ verifier, clients }: AuthorizationServer): Known => ({
-  identify: (request) => verifier.identify(request),
-  allowsOrigin: (origin) => clients.hasOrigin(origin),
+const knownBy = (authorization: AuthorizationServer): Known => ({
+  identify: (request) => authorization.verifier.identify(request),
+  allowsOrigin: (origin) => authorization.clients.hasOrigin(origin),
+  security: authorization.security(),
 })
 
 type AnswerOf = (tenant: string, part: 'oauth' | 'smart-configuration') => Handle

@@ -55,9 +55,10 @@ export type Tenant = { name: string; title: string }
 /** Tenants are named in URLs, in lower case so that no two differ in case only. */
 export const isTenantName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name)
 
-const openDatabase = ({ store, includesMax }: Config, clock: (() => number) | undefined): Promise<Database> => {
+const openDatabase = (config: Config, clock: (() => number) | undefined): Promise<Database> => {
+  const { store, includesMax, storeTimeoutMs: timeLimitMs } = config
   const options = { includesMax, ...(clock && { clock }) }
-  return store.kind === 'mongodb' ? openMongo(store.url, options) : openSqlite(store.path, options)
+  return store.kind === 'mongodb' ? openMongo(store.url, { ...options, timeLimitMs }) : openSqlite(store.path, options)
 }
 
 /** `port` is the one that is listened on, where the settings leave it open. */

@@ -7,8 +7,11 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect } from '@jest/globals'
 import jwt from 'jsonwebtoken'
+import { server as serverCaller } from '../../src/access/index.js'
 import { openAuthorization } from '../../src/authorization.js'
 import { readConfig } from '../../src/config.js'
+import type { Resource } from '../../src/fhir/index.js'
+import { update } from '../../src/interactions/index.js'
 import type { Account, AuthorizationServer, CallerSpec, RegisteredClient, Registration } from '../../src/smart/index.js'
 import { mintToken } from '../../src/smart/index.js'
 import { believing } from '../../src/smart/testing.js'
@@ -25,6 +28,8 @@ export type World = {
   authorization: AuthorizationServer
   register(registration: Partial<Registration>): Promise<{ client: RegisteredClient; secret?: string }>
   mint(spec: CallerSpec): Promise<string>
+  /** Puts a resource as the server's own, of the hospital where it is named. */
+  put(resource: { resourceType: string; id: string; [member: string]: unknown }, hospital?: string): Promise<void>
 }
 
 /** Starts before the first test of a file, and stops after the last. */
@@ -62,7 +67,75 @@ export async function startWorld(settings: Record<string, string> = {}): Promise
     register: (registration) =>
       authorization.clients.register({ name: 'An app', redirectUris: ['https://app.example/back'], ...registration }),
     mint: (spec) => mintToken(authorization, spec),
+    put: async (resource, hospital) => {
+      const custodian = { url: custodianUrl, valueReference: { reference: `Organization/${hospital}` } }
+      const { resourceType: type, id } = resource
+      const written = { ...resource, ...(hospital !== undefined && { meta: { extension: [custodian] } }) }
+      await update(world.contextOf(serverCaller('default', 'test')), { type, id }, written as Resource, {})
+    },
   }
+}
+
+const custodianUrl = 'https://hospitallink.example/fhir/StructureDefinition/custodian'
+
+/** A hospital with a doctor, and two patients of it with a laboratory result and vital signs each. */
+export async function hospital({ put, accounts }: World): Promise<void> {
+  await put({ resourceType: 'Organization', id: 'general', name: 'General Hospital' }, 'general')
+  await put({ resourceType: 'Practitioner', id: 'bob', name: [{ text: 'Dr Bob' }] }, 'general')
+  for (const [id, family] of [
+    ['ada', 'Amin'],
+    ['ben', 'Bello'],
+  ]) {
+    const subject = { reference: `Patient/${id}` }
+    await put(
+      {
+        resourceType: 'Patient',
+        id: id!,
+        name: [{ given: ['Test'], family }],
+        birthDate: '1990-01-01',
+        managingOrganization: { reference: 'Organization/general' },
+        generalPractitioner: [{ reference: 'Practitioner/bob' }],
+      },
+      'general',
+    )
+    await put(
+      {
+        resourceType: 'Encounter',
+        id: `visit-${id}`,
+        status: 'in-progress',
+        class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
+        subject,
+        participant: [{ individual: { reference: 'Practitioner/bob' } }],
+        serviceProvider: { reference: 'Organization/general' },
+      },
+      'general',
+    )
+    for (const category of ['laboratory', 'vital-signs'])
+      await put(
+        {
+          resourceType: 'Observation',
+          id: `${category}-${id}`,
+          status: 'final',
+          category: [
+            { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/observation-category', code: category }] },
+          ],
+          code: { text: category },
+          subject,
+        },
+        'general',
+      )
+  }
+  accounts.set('ada', account({ subject: 'ada', user: { type: 'Patient', id: 'ada' }, role: 'patient', name: 'Ada' }))
+  accounts.set(
+    'bob',
+    account({
+      subject: 'bob',
+      user: { type: 'Practitioner', id: 'bob' },
+      role: 'doctor',
+      name: 'Dr Bob',
+      organizations: ['general'],
+    }),
+  )
 }
 
 /** Tests ask more often than people do. */
@@ -91,8 +164,10 @@ export type Ask = {
   launch?: string
   /** Who signs in, as the sign-in page is told: `subject=…&mfa`. */
   signIn?: string
-  /** What the person chooses and allows; all scopes unless said. */
+  /** What the person looks for, and whom they choose. */
+  words?: string
   patient?: string
+  /** What they allow: all unless said. */
   allow?: (scopes: string[]) => string[]
   deny?: boolean
   /** Further parameters, or others in place of ours; undefined leaves one out. */
@@ -180,7 +255,7 @@ export async function authorize({ base, issuer }: World, ask: Ask): Promise<Auth
     const location = response.headers.get('location')
     if (location !== null) {
       if (!location.startsWith(issuer) && !location.startsWith('/'))
-        return { back: new URL(location).searchParams, redirect: location, state, verifier, offered, pages }
+        return { back: parametersOf(location), redirect: location, state, verifier, offered, pages }
       response = await browser.open(location, { headers })
       continue
     }
@@ -194,6 +269,12 @@ export async function authorize({ base, issuer }: World, ask: Ask): Promise<Auth
   throw new Error('the pages go round in a circle')
 }
 
+/** Of a redirect; flows that are refused answer in the fragment. */
+function parametersOf(location: string): URLSearchParams {
+  const { search, hash } = new URL(location)
+  return new URLSearchParams(hash === '' ? search : hash.slice(1))
+}
+
 const attribute = (tag: string, name: string): string =>
   unescaped(new RegExp(` ${name}="([^"]*)"`).exec(tag)?.[1] ?? '')
 const unescaped = (text: string): string =>
@@ -205,11 +286,11 @@ const unescaped = (text: string): string =>
     .replaceAll('&amp;', '&')
 
 /** The form of a page, filled in; undefined where there is none. */
-function answerOf(page: string, { patient, allow, deny }: Ask) {
+function answerOf(page: string, { words, patient, allow, deny }: Ask) {
   const forms = page.match(/<form[\s\S]*?<\/form>/g) ?? []
   const withPatients = forms.find((form) => form.includes('name="patient"'))
   const withSearch = forms.find((form) => form.includes('name="search"'))
-  const form = withPatients ?? (patient === undefined || !withSearch ? forms.at(-1) : withSearch)
+  const form = withPatients ?? (words === undefined || !withSearch ? forms.at(-1) : withSearch)
   if (!form) return undefined
   const inputs = form.match(/<input[^>]*>/g) ?? []
   const token = inputs.find((input) => input.includes('name="form"'))
@@ -217,7 +298,7 @@ function answerOf(page: string, { patient, allow, deny }: Ask) {
   const offered = inputs.filter((input) => input.includes('type="checkbox"')).map((input) => attribute(input, 'value'))
   if (deny) body.set('decision', 'deny')
   else if (withPatients) body.set('patient', patient ?? '')
-  else if (form === withSearch) body.set('search', patient ?? '')
+  else if (form === withSearch) body.set('search', words ?? '')
   else {
     body.set('decision', 'allow')
     for (const scope of allow ? allow(offered) : offered) body.append('scope', scope)

@@ -95,7 +95,8 @@ const known = new WeakMap<Caller, Prepared>()
 export function prepared(caller: Caller): Prepared {
   const found = known.get(caller)
   if (found) return found
-  const { kind, role, subject, user, client, name, organizations, purpose, token, signedIn } = caller
+  const { kind, role, subject, user, client, name, organizations, hospitals, custodian, purpose, token, signedIn } =
+    caller
   const address = user && `${user.type}/${user.id}`
   const json = JSON.stringify({
     kind,
@@ -105,6 +106,7 @@ export function prepared(caller: Caller): Prepared {
     client,
     name,
     organization: organizations[0],
+    hospital: custodian ?? hospitals[0],
     purpose,
     token: token && { id: token.id, issuer: token.issuer },
     methods: signedIn?.methods,

@@ -7,6 +7,7 @@
  * patterns of IHE Basic Audit.
  */
 import { instant, type Json, type JsonObject, parseJson, type Resource, serialize, splice } from '../fhir/index.js'
+import { custodianUrl } from '../search/index.js'
 import type { AuditEntry, Stored } from '../store/index.js'
 import { type Coding, codesOf, type EventCodes, type Kind } from './audit-codes.js'
 import { type Asking, newAuditId, type Outcome, prepared } from './audit-entry.js'
@@ -31,6 +32,8 @@ type Recorded = {
     client?: string
     name?: string
     organization?: string
+    /** The custodian of the event. */
+    hospital?: string
     purpose?: string
     token?: { id: string; issuer: string }
     methods?: string[]
@@ -70,9 +73,7 @@ function eventOf({ text, at }: AuditEntry, baseUrl: string): Resource {
   const profile = outcome === 0 ? codes.profile?.[patients.length ? 1 : 0] : undefined
   return {
     resourceType: 'AuditEvent',
-    ...(profile !== undefined && {
-      meta: { profile: [`https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.${profile}`] },
-    }),
+    ...metaOfEvent(profile, recorded.by.hospital),
     type: codes.type,
     subtype: codes.subtype,
     action: codes.action,
@@ -87,6 +88,20 @@ function eventOf({ text, at }: AuditEntry, baseUrl: string): Resource {
       type: [{ system: 'http://terminology.hl7.org/CodeSystem/security-source-type', code: '4' }],
     },
     ...entities(recorded, codes),
+  }
+}
+
+function metaOfEvent(profile: string | undefined, hospital: string | undefined): { meta?: JsonObject } {
+  if (profile === undefined && hospital === undefined) return {}
+  return {
+    meta: {
+      ...(hospital !== undefined && {
+        extension: [{ url: custodianUrl, valueReference: { reference: `Organization/${hospital}` } }],
+      }),
+      ...(profile !== undefined && {
+        profile: [`https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.${profile}`],
+      }),
+    },
   }
 }
 

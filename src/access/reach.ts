@@ -52,20 +52,20 @@ export function permits(caller: Caller, act: Act, type: string): readonly Permit
   return isUnlimited(caller) ? [{ within: everything }] : grantOf(caller, act).permits(type)
 }
 
-/** What the caller may name in references: what they find, and what their role may begin to work with. */
-export function referable(caller: Caller, type: string): Expression {
+/** What a resource of the type `from` may refer to: what the caller finds, and what their role may begin to work with. */
+export function referable(caller: Caller, type: string, from: string): Expression {
   if (isUnlimited(caller)) return everything
   return or(
     grantOf(caller, 'read').reach.of(type),
     grantOf(caller, 'search').reach.of(type),
-    grantOf(caller, 'search').refers(type),
+    grantOf(caller, 'search').refers(type, from),
   )
 }
 
 type Grant = {
   reach: Reach
   permits(type: string): readonly Permit[]
-  refers(type: string): Expression
+  refers(type: string, from: string): Expression
   /** Milliseconds since 1970. */
   until: number
 }
@@ -127,7 +127,7 @@ function compile(caller: Caller, act: Act, now: number): Grant {
       lasting,
     ),
     permits: (type) => permitsOf(open, caller, act, type, at),
-    refers: (type) => referredBy(role, caller, type, at),
+    refers: (type, from) => referredBy(role, caller, { type, from }, at),
     until: Math.min(
       tick === undefined ? Number.POSITIVE_INFINITY : tick + tickMs,
       isFresh ? freshUntil(caller) : Number.POSITIVE_INFINITY,
@@ -159,8 +159,13 @@ function permitsOf(cells: readonly Cell[], caller: Caller, act: Act, type: strin
 }
 
 /** What the role may refer to of a type although it does not find it. */
-function referredBy(role: Role | undefined, caller: Caller, type: string, now: number): Expression {
-  const rows = role?.refers.filter(({ types }) => types.has(type)) ?? []
+function referredBy(
+  role: Role | undefined,
+  caller: Caller,
+  { type, from }: { type: string; from: string },
+  now: number,
+): Expression {
+  const rows = role?.refers.filter((row) => row.types.has(type) && row.from.has(from)) ?? []
   return or(...rows.map(({ relation }) => related(relation, { caller, type, now })))
 }
 

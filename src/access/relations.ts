@@ -34,18 +34,20 @@ const rules: Record<Relation, Rule> = {
   },
   treatment: {
     timed: true,
-    of: ({ caller, type, now }) => and(ofHospital(caller), aboutPatient(type, treatedBy(caller, now))),
+    of: ({ caller, type, now }) =>
+      and(ofHospital(caller), aboutPatient(type, patients('treated', caller, now, treatedBy))),
   },
   assigned: {
     timed: true,
-    of: ({ caller, type, now }) => and(ofHospital(caller), aboutPatient(type, assignedTo(caller, now))),
+    of: ({ caller, type, now }) =>
+      and(ofHospital(caller), aboutPatient(type, patients('assigned', caller, now, assignedTo))),
   },
   self: {
     of: ({ caller, type }) => or(...selves(caller, 'Patient').map(({ id }) => inRecordOf(id, type))),
   },
   dependants: {
     timed: true,
-    of: ({ caller, type, now }) => aboutPatient(type, guardedBy(caller, now)),
+    of: ({ caller, type, now }) => aboutPatient(type, patients('guarded', caller, now, guardedBy)),
   },
   me: { of: ({ caller, type }) => ids(selves(caller, type)) },
   /** A part of the caller's hospital; not the hospital of somebody else made a part of it, nor the other way round. */
@@ -88,6 +90,23 @@ export const related = (relation: Relation, asking: Asking): Expression => rules
 export const named = (param: string, caller: Caller): Expression => or(...refersTo(param, selves(caller)))
 
 const none: Expression = { op: 'nothing' }
+
+/** The same patients for every type, and the same object, so that a store that remembers one answer has them all. */
+function patients(
+  name: string,
+  caller: Caller,
+  now: number,
+  make: (caller: Caller, now: number) => Expression,
+): Expression {
+  const known = made.get(caller)?.get(name)
+  if (known?.now === now) return known.where
+  const where = make(caller, now)
+  const all = made.get(caller) ?? new Map<string, { now: number; where: Expression }>()
+  made.set(caller, all.set(name, { now, where }))
+  return where
+}
+
+const made = new WeakMap<Caller, Map<string, { now: number; where: Expression }>>()
 
 /** The caller as a person: the user of the token, and what else stands for them. */
 const selves = ({ user, aliases = [] }: Caller, ...types: string[]): Ref[] =>

@@ -42,7 +42,7 @@ export type Role = {
   name: string
   title: string
   cells: readonly Cell[]
-  refers: readonly { types: ReadonlySet<string>; relation: Relation }[]
+  refers: readonly { types: ReadonlySet<string>; from: ReadonlySet<string>; relation: Relation }[]
   /** `Organization.partof`: what members of the role may change although it moves a resource elsewhere. */
   moves: ReadonlySet<string>
 }
@@ -65,7 +65,7 @@ type Written = {
     {
       title: string
       cells: (Omit<Cell, 'types' | 'acts'> & { types: string[]; acts: string; why?: string })[]
-      refers?: { types: string[]; relation: Relation }[]
+      refers?: { types: string[]; from: string[]; relation: Relation }[]
       moves?: string[]
     }
   >
@@ -102,7 +102,11 @@ export function readRoles(table: unknown, schema: object): RoleTable {
             types: typesOf(types),
             acts: actsOf(acts),
           })),
-          refers: refers.map(({ types, relation }) => ({ types: typesOf(types), relation })),
+          refers: refers.map(({ types, from, relation }) => ({
+            types: typesOf(types),
+            from: typesOf(from),
+            relation,
+          })),
           moves: new Set(moves),
         },
       ]),

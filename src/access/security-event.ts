@@ -39,8 +39,9 @@ export type Person = {
   client?: string
   name?: string
   role?: string
-  /** Id of an Organization. */
+  /** Ids of the Organization somebody acts for, and of its hospital. */
   organization?: string
+  hospital?: string
   purpose?: string
 }
 
@@ -65,7 +66,7 @@ export function securityEvent(
   { kind, outcome, why, person = {}, methods, token, patients, data }: SecurityEvent,
   { at, origin }: { at: number; origin?: { id: string; address: string } | undefined },
 ): AuditEntry {
-  const { subject, user, client, name, role, organization, purpose } = person
+  const { subject, user, client, name, role, organization, hospital, purpose } = person
   const address = user && `${user.type}/${user.id}`
   const text = JSON.stringify({
     what: kind,
@@ -83,6 +84,7 @@ export function securityEvent(
       client,
       name,
       organization,
+      hospital,
       purpose,
       token: token && { id: token.id, issuer: token.issuer },
       methods,

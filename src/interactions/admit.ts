@@ -111,21 +111,24 @@ const leadsTo = (entries: readonly IndexEntry[], param: string): string =>
 
 /** References to what the caller does not find; what the resource referred to before may stay. */
 async function refuseHidden(context: Context, admissions: readonly Admission[], holds: Holds): Promise<void> {
-  const asked = new Map<string, Set<string>>()
+  const asked = new Map<string, { type: string; from: string; ids: Set<string> }>()
+  const isAsked = (from: string) => (ref: Ref) =>
+    !holds.isDraft(ref) && referable(context.caller, ref.type, from).op !== 'everything'
   for (const { put } of admissions)
-    for (const ref of put.references) {
-      if (holds.isDraft(ref) || referable(context.caller, ref.type).op === 'everything') continue
-      const ids = asked.get(ref.type)
-      if (ids) ids.add(ref.id)
-      else asked.set(ref.type, new Set([ref.id]))
+    for (const { type, id } of put.references.filter(isAsked(put.type))) {
+      const key = `${put.type} ${type}`
+      const question = asked.get(key) ?? { type, from: put.type, ids: new Set() }
+      question.ids.add(id)
+      asked.set(key, question)
     }
-  if (asked.size === 0) return
-  const found = new Set<string>()
-  for (const [type, ids] of asked) for (const id of await holds.visible(type, [...ids])) found.add(`${type}/${id}`)
+  const found = new Map<string, Set<string>>()
+  for (const [key, { type, from, ids }] of asked)
+    found.set(key, await holds.among(type, [...ids], referable(context.caller, type, from)))
   for (const admission of admissions) {
     const { put, before } = admission
-    const isOut = (ref: Ref) => asked.get(ref.type)?.has(ref.id) && !found.has(`${ref.type}/${ref.id}`)
-    const out = put.references.filter(isOut)
+    const out = put.references
+      .filter(isAsked(put.type))
+      .filter(({ type, id }) => !found.get(`${put.type} ${type}`)!.has(id))
     if (out.length === 0) continue
     const old = before
       ? new Set([...referencesIn(before as Json)].map(({ reference }) => unversioned(reference)))

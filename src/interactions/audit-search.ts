@@ -67,7 +67,7 @@ export async function auditSearch(
   { asked, now }: { asked: SearchRequest; now: number },
 ): Promise<SearchResult> {
   const { query } = parsed
-  const mine = reach(context.caller, 'search')
+  const mine = reach(context.caller, 'search', 'AuditEvent')
   const ascending = isAscending(query)
   const include = includesOf(query)
   const place = query.after ? placeOf(query.after) : { segment: 0 }

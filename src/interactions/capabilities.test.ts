@@ -41,7 +41,7 @@ describe('the CapabilityStatement', () => {
 
   test('lists every type once, with every interaction', () => {
     expect(resources.map(({ type }) => type)).toEqual([...resourceTypes])
-    for (const each of resources)
+    for (const each of resources.filter(({ type }) => type !== 'AuditEvent'))
       expect(list(each, 'interaction').map(({ code }) => code)).toEqual([
         'read',
         'vread',
@@ -53,6 +53,18 @@ describe('the CapabilityStatement', () => {
         'create',
         'search-type',
       ])
+  })
+
+  test('lists for AuditEvent what adds and finds, and nothing that changes', () => {
+    const { interaction, updateCreate } = resource('AuditEvent')
+    expect((interaction as JsonObject[]).map(({ code }) => code)).toEqual([
+      'read',
+      'vread',
+      'history-instance',
+      'create',
+      'search-type',
+    ])
+    expect(updateCreate).toBe(false)
   })
 
   test('names a search parameter once in each type', () => {

@@ -16,6 +16,8 @@ export type Built = {
   formats: readonly string[]
   patchFormats: readonly string[]
   operations: readonly OfferedOperation[]
+  /** https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.security */
+  security?: JsonObject
 }
 
 export type OfferedOperation = {
@@ -45,6 +47,7 @@ export function capabilities(context: Context, built: Built): Resource {
         mode: 'server',
         documentation:
           'Conditional writes are decided inside the commit. POST takes an Idempotency-Key. Unknown parameters are refused unless the request says Prefer: handling=lenient.',
+        ...(built.security && { security: built.security }),
         resource: resourcesOf(context, built.operations),
         interaction: ['transaction', 'batch', 'search-system', 'history-system'].map(code),
         searchParam: systemParams(searchParams),
@@ -69,9 +72,19 @@ const interactions = [
   'search-type',
 ]
 
+/** AuditEvents are added and never changed: docs/decisions/0031-audit-events-live-in-the-log.md */
+const ofAuditEvent = {
+  interaction: ['read', 'vread', 'history-instance', 'create', 'search-type'].map(code),
+  versioning: 'versioned',
+  updateCreate: false,
+  conditionalCreate: false,
+  conditionalUpdate: false,
+  conditionalDelete: 'not-supported',
+}
+
 function resourcesOf({ searchParams, settings }: Context, operations: readonly OfferedOperation[]): JsonObject[] {
   const references = new Map(resourceTypes.map((type) => [type, includesOf(searchParams, type)]))
-  const reverse = reversed(references)
+  const reverse = reversed(new Map([...references].filter(([type]) => type !== 'AuditEvent')))
   return resourceTypes.map((type) => ({
     type,
     profile: `http://hl7.org/fhir/StructureDefinition/${type}`,
@@ -83,12 +96,13 @@ function resourcesOf({ searchParams, settings }: Context, operations: readonly O
     conditionalRead: 'full-support',
     conditionalUpdate: true,
     conditionalDelete: 'multiple',
+    ...(type === 'AuditEvent' && ofAuditEvent),
     referencePolicy: ['literal', 'logical', ...(settings.integrity ? ['enforced'] : [])],
     ...some(
       'searchInclude',
       references.get(type)!.length ? ['*', ...references.get(type)!.map(({ name }) => name)] : [],
     ),
-    ...some('searchRevInclude', reverse.get(type) ?? []),
+    ...some('searchRevInclude', type === 'AuditEvent' ? [] : (reverse.get(type) ?? [])),
     searchParam: paramsOf(searchParams, type).map(described),
     ...some(
       'operation',
@@ -149,7 +163,9 @@ const described = ({ code, url, type }: ActiveParam): JsonObject => ({ name: cod
 
 const offered = ({ code, definition }: OfferedOperation): JsonObject => ({ name: code, definition })
 
-const code = (text: string): JsonObject => ({ code: text })
+function code(text: string): JsonObject {
+  return { code: text }
+}
 
 /** A list that is left out when it is empty. */
 const some = (name: string, list: Json[]): JsonObject => (list.length ? { [name]: list } : {})

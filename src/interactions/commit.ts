@@ -7,7 +7,7 @@ import { isUnlimited, reach } from '../access/index.js'
 import { business, conflict, type FhirError, notAllowed, type Ref, stale } from '../fhir/index.js'
 import { type Change, type Claim, CommitRefused, type Committed, type Condition, type Stored } from '../store/index.js'
 import { type Event, entriesOf, markLeft, withResource, writeEvent } from './audited.js'
-import type { Context } from './context.js'
+import type { Context, Rule } from './context.js'
 
 export type Unit = {
   changes: Change[]
@@ -65,12 +65,14 @@ async function beforeOf(context: Context, changes: readonly Change[]): Promise<M
   const before = new Map<Change, Stored | undefined>()
   for (const change of changes) {
     const isDelete = change.op === 'delete'
-    if (context.rules.length === 0 && !(isDelete && context.settings.audit)) continue
+    if (!context.rules.some((rule) => concerns(rule, change)) && !(isDelete && context.settings.audit)) continue
     const mine = reach(context.caller, isDelete ? 'delete' : 'update')
     before.set(change, await context.store.read({ type: change.type, id: change.id }, mine))
   }
   return before
 }
+
+const concerns = ({ types }: Rule, { type }: Change): boolean => types?.has(type) ?? true
 
 async function withConsequences(
   context: Context,
@@ -80,7 +82,8 @@ async function withConsequences(
   if (context.rules.length === 0) return changes
   const all = [...changes]
   for (const change of changes)
-    for (const rule of context.rules) all.push(...(await rule(change, before.get(change), context)))
+    for (const rule of context.rules)
+      if (concerns(rule, change)) all.push(...(await rule(change, before.get(change), context)))
   return all
 }
 

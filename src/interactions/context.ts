@@ -11,9 +11,12 @@ import type { Terminology } from '../terminology/index.js'
 
 /**
  * A hospital rule: sees each change before it is committed with what it replaces, and throws a FhirError or gives
- * further changes for the same commit. `server.ts` hands in the list; interactions know no rule.
+ * further changes for the same commit. `server.ts` hands in the list; interactions know no rule. Of other types than
+ * `types` it is not asked, and what it is not asked about need not be read before.
  */
-export type Rule = (change: Change, before: Stored | undefined, context: Context) => Promise<Change[]>
+export type Rule = ((change: Change, before: Stored | undefined, context: Context) => Promise<Change[]>) & {
+  types?: ReadonlySet<string>
+}
 
 export type Context = {
   caller: Caller

@@ -6,7 +6,7 @@
  *
  * For expressions of a reach, which say themselves what may be seen on the way: nothing is and-ed to them.
  */
-import { reach, referable, server } from '../access/index.js'
+import { reach, server } from '../access/index.js'
 import type { Ref } from '../fhir/index.js'
 import { and, type Expression, match } from '../search/index.js'
 import type { Put } from '../store/index.js'
@@ -51,14 +51,15 @@ export class Holds {
     }
   }
 
-  /** Those of the ids that the caller may refer to. */
-  async visible(type: string, ids: readonly string[]): Promise<string[]> {
-    const found: string[] = []
+  /** Those of the ids that satisfy the expression, or will when all is written. */
+  async among(type: string, ids: readonly string[], where: Expression): Promise<Set<string>> {
+    const found = new Set<string>()
     for (let at = 0; at < ids.length; at += idsMax) {
       const some = ids.slice(at, at + idsMax)
-      const where = and({ op: 'ids', ids: some }, referable(this.context.caller, type))
-      found.push(...(await this.search(type, where, some.length)))
+      for (const id of await this.search(type, and({ op: 'ids', ids: some }, where), some.length)) found.add(id)
     }
+    if (this.drafts.size > 1)
+      for (const id of ids) if (!found.has(id) && (await this.withDrafts({ type, id }, where))) found.add(id)
     return found
   }
 

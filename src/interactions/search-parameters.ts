@@ -75,8 +75,12 @@ export class Definitions {
   }
 
   /** Refuses active SearchParameters that nobody could search by. */
-  readonly rule: Rule = async (change) => {
-    const resource = change.op === 'put' && change.type === 'SearchParameter' ? resourceOf(change) : undefined
+  readonly rule: Rule = Object.assign((change: Change) => this.refuseUnsearchable(change), {
+    types: new Set(['SearchParameter']),
+  })
+
+  private async refuseUnsearchable(change: Change): Promise<Change[]> {
+    const resource = change.op === 'put' ? resourceOf(change) : undefined
     if (resource?.['status'] !== 'active') return []
     const others = this.uploaded.filter(({ id }) => id !== change.id)
     const param = customParameter(resource, searchParams(others.map(({ param, state }) => ({ ...param, state }))))
@@ -116,6 +120,7 @@ export class Definitions {
       search: (query, reach) => store.search(query, reach),
       history: (query, reach) => store.history(query, reach),
       changes: (after, limit) => store.changes(after, limit),
+      watch: (listener) => store.watch(listener),
       explain: (query, reach) => store.explain(query, reach),
       secrets: store.secrets,
       audit: store.audit,

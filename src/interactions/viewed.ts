@@ -46,6 +46,7 @@ function limited(store: Store, views: Views): Store {
     history: async (query, reach) => parts(await store.history(query, reach)),
     commit: async (commit) => (await store.commit(commit)).map((each) => ({ ...each, stored: part(each.stored) })),
     changes: (after, limit) => store.changes(after, limit),
+    watch: (listener) => store.watch(listener),
     explain: (query, reach) => store.explain(query, reach),
     secrets: store.secrets,
     audit: store.audit,

@@ -11,6 +11,7 @@ import type { Answer } from './answer.js'
 import type { Exchange } from './exchange.js'
 import { subsetOfParameters } from './instance.js'
 import { formats, patchFormats } from './negotiate.js'
+import type { Service } from './service.js'
 
 type Mode = 'full' | 'normative' | 'terminology'
 
@@ -18,7 +19,8 @@ const modes: readonly Mode[] = ['full', 'normative', 'terminology']
 
 type Written = { body: Buffer; etag: string }
 
-const statements = new WeakMap<SearchParams, Partial<Record<Mode, Written>>>()
+/** Of each endpoint, since tenants share the standard's search parameters and nothing else. */
+const statements = new WeakMap<Service, { searchParams: SearchParams; written: Partial<Record<Mode, Written>> }>()
 
 export async function answerCapabilities(exchange: Exchange): Promise<Answer> {
   const { mode, subset } = asked(exchange)
@@ -34,12 +36,14 @@ export async function answerCapabilities(exchange: Exchange): Promise<Answer> {
 }
 
 function writtenOnce(exchange: Exchange, mode: Mode): Written {
-  const { searchParams } = exchange.context
-  const before = statements.get(searchParams)
-  const known = before?.[mode]
+  const { context, service } = exchange
+  const { searchParams } = context
+  const before = statements.get(service)
+  const written = before?.searchParams === searchParams ? before.written : {}
+  const known = written[mode]
   if (known) return known
   const made = write(statementOf(exchange, mode))
-  statements.set(searchParams, { ...before, [mode]: made })
+  statements.set(service, { searchParams, written: { ...written, [mode]: made } })
   return made
 }
 
@@ -56,9 +60,17 @@ function asked(exchange: Exchange): { mode: Mode; subset: Subset } {
 }
 
 /** All that we offer is normative or stands on what is, so the two modes are told the same. */
-function statementOf({ context, service: { software, started, operations } }: Exchange, mode: Mode): Resource {
+function statementOf({ context, service }: Exchange, mode: Mode): Resource {
+  const { software, started, operations, security } = service
   if (mode !== 'terminology')
-    return capabilities(context, { software, date: started, formats, patchFormats, operations })
+    return capabilities(context, {
+      software,
+      date: started,
+      formats,
+      patchFormats,
+      operations,
+      ...(security && { security }),
+    })
   return {
     resourceType: 'TerminologyCapabilities',
     status: 'active',

@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../access/index.js'
+import type { JsonObject } from '../fhir/index.js'
 import type { Context, Origin } from '../interactions/index.js'
 import type { Operation } from '../operations/index.js'
 import type { Admit } from './admission.js'
@@ -21,6 +22,8 @@ export type Service = {
   started: string
   limits: Limits
   compress: boolean
+  /** CapabilityStatement.rest.security, where there is an authorization server. */
+  security?: JsonObject
   /** Whether web pages of an origin may call. */
   allowsOrigin(origin: string): boolean
   /** Whether clients reach us by https:, and are told to keep to it. */

@@ -14,12 +14,13 @@ import { recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
 import { brandBundle } from './brands.js'
 import { Clients, RegistrationRefused } from './clients.js'
-import { ownRoutes, smartConfiguration } from './discovery.js'
+import { ownRoutes, restSecurity, smartConfiguration } from './discovery.js'
 import { ExternalTokens } from './external-tokens.js'
 import { Grants } from './grants.js'
 import { inactive, introspected } from './introspection.js'
 import { launchOf } from './launch-request.js'
 import { Launches, launchMs } from './launches.js'
+import { mintRefreshToken, type RefreshSpec } from './mint-refresh.js'
 import type { Pages } from './pages/index.js'
 import { openProvider, type Parts, routes } from './provider.js'
 import { registerDynamically } from './registration.js'
@@ -83,13 +84,17 @@ export class AuthorizationServer {
     return rotated
   }
 
+  /** For development and tests. @throws MintRefused */
+  async mintRefreshToken(spec: RefreshSpec): Promise<string> {
+    return mintRefreshToken({ ...this.parts, provider: (await this.open()).provider }, spec)
+  }
+
   smartConfiguration(): JsonObject {
     return smartConfiguration(this.context)
   }
 
-  /** Whether web pages of an origin may call the FHIR endpoint: those of registered apps. */
-  async isAppOrigin(origin: string, client: string): Promise<boolean> {
-    return (await this.clients.active(client))?.origins.includes(origin) ?? false
+  security(): JsonObject {
+    return restSecurity(this.context)
   }
 
   /** A request whose path lies below the issuer's. */
@@ -262,7 +267,12 @@ export class AuthorizationServer {
     const jti = body['access_token']
     if (typeof jti !== 'string') return
     const record = await readTokenRecord(context.secrets, jti)
-    if (!record) throw new Error('the token that was issued has no record')
+    if (!record) {
+      // Its grant ended in this very moment: the code or refresh token was used twice.
+      ctx.status = 400
+      ctx.body = { error: 'invalid_grant', error_description: 'the grant has ended' }
+      return
+    }
     const { rights, fhirUser: _, ...launchContext } = record.extra ?? {}
     ctx.body = {
       ...body,

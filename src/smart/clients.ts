@@ -4,7 +4,7 @@
  * https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-app-support
  * https://datatracker.ietf.org/doc/html/rfc7591
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { parseScopes } from '../access/index.js'
 import type { JsonObject } from '../fhir/index.js'
 import type { Secrets } from '../store/index.js'
@@ -101,7 +101,11 @@ export class Clients {
   /** Only one that may act. */
   async active(id: string): Promise<RegisteredClient | undefined> {
     const client = await this.find(id)
-    return client?.status === 'active' ? client : undefined
+    if (client?.status !== 'active') return undefined
+    // Whoever asks for a token calls the FHIR endpoint next.
+    if (client.origins.some((origin) => !this.origins.has(origin)))
+      this.origins = new Set([...this.origins, ...client.origins])
+    return client
   }
 
   async list(limit = 1000, after?: string): Promise<RegisteredClient[]> {
@@ -127,7 +131,7 @@ export class Clients {
       organizations: [],
       purposes: ['TREAT'],
       ...registration,
-      id: registration.id ?? randomBytes(16).toString('base64url'),
+      id: registration.id ?? randomUUID(),
       ...(secret !== undefined && { secretHash: hashOf(secret) }),
       created: this.clock(),
     })

@@ -74,3 +74,29 @@ export const brandIdentifier = (baseUrls: readonly string[]) => ({
   system: 'urn:ietf:rfc:3986',
   value: baseUrls[0]!,
 })
+
+/** https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-cs: for apps that still read /metadata. */
+export const restSecurity = ({ issuer }: SmartContext): JsonObject => ({
+  extension: [
+    {
+      url: 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris',
+      extension: [
+        { url: 'authorize', valueUri: issuer + routes.authorization },
+        { url: 'token', valueUri: issuer + routes.token },
+        { url: 'register', valueUri: issuer + ownRoutes.registration },
+        { url: 'manage', valueUri: issuer + ownRoutes.apps },
+        { url: 'introspect', valueUri: issuer + routes.introspection },
+        { url: 'revoke', valueUri: issuer + routes.revocation },
+      ],
+    },
+  ],
+  cors: true,
+  service: [
+    {
+      coding: [
+        { system: 'http://terminology.hl7.org/CodeSystem/restful-security-service', code: 'SMART-on-FHIR' },
+        { system: 'http://profiles.ihe.net/fhir/ihe.securityType/CodeSystem/SecurityType', code: 'IUA' },
+      ],
+    },
+  ],
+})

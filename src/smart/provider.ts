@@ -107,7 +107,7 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
         },
       }),
     scopes: [...identityScopes],
-    claims: { openid: ['sub'], fhirUser: ['fhirUser'], profile: ['fhirUser', 'name'] },
+    claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], fhirUser: ['fhirUser'], profile: ['fhirUser', 'name'] },
     conformIdTokenClaims: false,
     acrValues: [mfaClass],
     responseTypes: ['code'],
@@ -198,6 +198,8 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
       client.grantTypeAllowed('refresh_token') &&
       (source.scopes.has('offline_access') || source.scopes.has('online_access')),
     rotateRefreshToken: true,
+    revokeGrantPolicy: () => true,
+    allowOmittingSingleRegisteredRedirectUri: false,
     ttl: {
       AccessToken: accessSeconds,
       AuthorizationCode: codeSeconds,

@@ -430,6 +430,31 @@ export function contract(engine: Engine): void {
       expect(await store.read({ type: 'Patient', id: '2' }, onlyTwo, 1)).toBeUndefined()
       expect(await store.read({ type: 'Patient', id: '1' }, onlyTwo, 1)).toMatchObject({ version: 1 })
     })
+    check('who watches a tenant is told of its changes until they stop', async () => {
+      const { store } = await given()
+      const seen: number[] = []
+      let last = 0
+      let looking = Promise.resolve()
+      const stop = store.watch(() => {
+        looking = looking.then(async () => {
+          for (const { sequence } of await store.changes(last, 100)) {
+            seen.push(sequence)
+            last = sequence
+          }
+        })
+      })
+      await commit(store, put('Patient/1'))
+      await commit(store, put('Patient/2'))
+      for (let waited = 0; seen.length < 2 && waited < 3000; waited += 20)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(seen).toEqual([1, 2])
+      await looking
+      stop()
+      stop()
+      await commit(store, put('Patient/3'))
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      expect(seen).toEqual([1, 2])
+    })
     check('changes follow in the order in which they became visible', async () => {
       const { store } = await clocked()
       const changes = await store.changes(0, 100)
@@ -593,6 +618,37 @@ export function contract(engine: Engine): void {
       expect(namesOf(await store.search(query(undefined), reach))).toEqual(['Observation/1'])
       expect(await store.read({ type: 'Observation', id: '1' }, reach)).toBeDefined()
       expect(await store.read({ type: 'Observation', id: '2' }, reach)).toBeUndefined()
+    })
+    check('who leaves the team of a patient sees nothing from then on, and who joins sees all', async () => {
+      const { store } = await given()
+      const member = { op: 'token', param: 'member', code: 'bob' } as const
+      const inTeam: Expression = { op: 'has', type: 'CareTeam', param: 'patient', of: member }
+      const reach = reachOf({
+        Patient: inTeam,
+        Observation: { op: 'chain', param: 'subject', types: ['Patient'], of: inTeam },
+      })
+      const team = (...members: string[]) =>
+        put('CareTeam/1', {
+          content: { text: members.join() },
+          entries: [...members.map((each) => token('member', each)), reference('patient', 'Patient/1')],
+          references: ['Patient/1'],
+        })
+      const seen = async () => [
+        (await store.read({ type: 'Observation', id: '1' }, reach)) !== undefined,
+        (await store.read({ type: 'Patient', id: '1' }, reach)) !== undefined,
+        namesOf(await store.search(query(['Observation'], code('x'), { total: true }), reach)).length === 1,
+        (await store.search(query(['Observation'], everything, { count: 0, total: true }), reach)).total === 1,
+        (await store.history({ type: 'Observation', id: '1', count: 5, total: false }, reach)).matches.length === 1,
+      ]
+      const all = (answer: boolean) => Array.from({ length: 5 }, () => answer)
+      await commit(store, put('Patient/1'), coded('Observation/1', 'x', 'Patient/1'), team('ann'))
+      expect(await seen()).toEqual(all(false))
+      for (let round = 0; round < 3; round++) {
+        await commit(store, team('ann', 'bob'))
+        expect(await seen()).toEqual(all(true))
+        await (round === 1 ? commit(store, drop('CareTeam/1')) : commit(store, team('ann', `${round}`)))
+        expect(await seen()).toEqual(all(false))
+      }
     })
     check('more includes than one answer may hold are refused, not cut', async () => {
       const { store } = await given({ includesMax: 10 })

@@ -39,6 +39,7 @@ const eager = {
   scannedMin: 2,
   repeatedMin: 1,
   timelineMin: 1,
+  fewMax: 2,
   wordingMax: 5,
 }
 

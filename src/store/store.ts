@@ -133,6 +133,11 @@ export interface Store {
   commit(commit: Commit): Promise<Committed[]>
   /** What became visible after a sequence number, oldest first. For the server's own followers, not for callers. */
   changes(after: number, limit: number): Promise<Visible[]>
+  /**
+   * Tells that there may be more changes, also those of other processes, within a second. Told too often at times, and
+   * never to be trusted for what there is: `changes` says that. Returns what ends it.
+   */
+  watch(listener: () => void): () => void
   /** How a query would be answered, for people who operate the server: no values of patients in it. */
   explain(query: Query, reach: Reach): Promise<string[]>
   /** The door for what is not FHIR: codes, grants, sessions, keys. */

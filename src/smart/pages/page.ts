@@ -109,9 +109,9 @@ ${hint !== undefined && html`<p class="hint" id="${name}-hint">${hint}</p>`}
 
 export type Choice = { value: string; title: string; detail?: string | undefined; checked?: boolean }
 
-/** One of several: `legend` says of what. */
+/** One of several. The title of the page says of what; `legend` says it again to who hears the page. */
 export const choices = (name: string, legend: string, rows: readonly Choice[]): Html => html`<fieldset>
-<legend>${legend}</legend>
+<legend class="unseen">${legend}</legend>
 ${rows.map(
   (
     { value, title, detail, checked },

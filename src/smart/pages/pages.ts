@@ -76,6 +76,8 @@ const headers = helmet({
   contentSecurityPolicy: false,
   referrerPolicy: { policy: 'no-referrer' },
   crossOriginResourcePolicy: { policy: 'same-origin' },
+  // An app may open us in a window of its own and wait for it to come back: fhirclient's `target: 'popup'`.
+  crossOriginOpenerPolicy: false,
   xFrameOptions: { action: 'deny' },
   // Only where people come by https: set by whoever ends TLS, or below.
   strictTransportSecurity: false,

@@ -74,6 +74,9 @@ main:focus{outline:none}
 @media (max-width:24rem){main{padding:1rem;border-radius:0}}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}
 h2{font-size:1.125rem;margin:1.5rem 0 .5rem}
+.card h2{margin-top:0}
+.card>:last-child{margin-bottom:0}
+.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 p,ul,ol{margin:0 0 1rem}
 ul,ol{padding-inline-start:1.5rem}
 a{color:var(--accent)}
@@ -96,7 +99,6 @@ button.alarm{border-color:var(--alarm);background:var(--alarm);color:var(--onAla
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .alert{border-inline-start:.375rem solid var(--alarm);background:var(--alarmShade);padding:.75rem 1rem;margin:0 0 1rem}
 .note{border-inline-start:.375rem solid var(--accent);background:var(--shade);padding:.75rem 1rem;margin:0 0 1rem}
-.break{border-top:2px solid var(--line);margin:1.5rem 0 0;padding:1rem 0 0}
 .card{border:1px solid var(--line);border-radius:.375rem;padding:1rem;margin:0 0 1rem}
 .secret{font:1.125rem/1.6 ui-monospace,monospace;background:var(--shade);padding:.75rem 1rem;overflow-wrap:anywhere}
 .codes{list-style:none;padding:.75rem 1rem;columns:10rem}

@@ -3,8 +3,8 @@
  *
  * https://www.rfc-editor.org/rfc/rfc5869
  *
- * The pepper, when there is one, is kept outside the database and goes into every key: whoever has the database alone
- * can neither try passwords nor read the secrets of authenticator apps.
+ * The master key, when there is one, is kept outside the database: whoever has the database alone cannot read the secrets
+ * of authenticator apps.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import type { Secrets } from '../../store/index.js'
@@ -18,14 +18,15 @@ export type Keyed = {
   formKey: Uint8Array
 }
 
-/** The first pepper is the one in use; the others still open what was closed with them. */
-export async function keyed(secrets: Secrets, peppers: readonly string[]): Promise<Keyed> {
+export async function keyed(secrets: Secrets, masterKey?: Uint8Array): Promise<Keyed> {
   await secrets.swap('people/key', undefined, randomBytes(32).toString('base64url'))
   const root = Buffer.from((await secrets.get('people/key'))!, 'base64url')
-  const derived = (purpose: string, salt: string): Buffer => Buffer.from(hkdfSync('sha256', root, salt, purpose, 32))
-  // Names must be found again when the pepper changes, so that it is not in theirs.
+  const derived = (purpose: string, salt: Uint8Array | string): Buffer =>
+    Buffer.from(hkdfSync('sha256', root, salt, purpose, 32))
+  // Names must be found again when the master key changes, so that it is not in theirs.
   const naming = derived('names', '')
-  const sealing = [...(peppers.length > 0 ? peppers : [''])].map((pepper) => derived('sealing', pepper))
+  // What was sealed before there was a master key can still be opened.
+  const sealing = [...(masterKey ? [masterKey] : []), ''].map((salt) => derived('sealing', salt))
   return {
     digest: (purpose, text) => createHmac('sha256', naming).update(`${purpose} ${text}`).digest('base64url'),
     seal: (text) => {
@@ -40,7 +41,7 @@ export async function keyed(secrets: Secrets, peppers: readonly string[]): Promi
         const text = opened(bytes, key)
         if (text !== undefined) return text
       }
-      throw new Error('a secret was sealed with a pepper that is no longer in PEPPER')
+      throw new Error('a secret was sealed with another MASTER_KEY')
     },
     formKey: derived('forms', ''),
   }

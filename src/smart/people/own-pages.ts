@@ -15,6 +15,8 @@ import type { Session, Sessions } from './sessions.js'
 export type Apps = {
   list(subject: string): Promise<readonly AllowedApp[]>
   revoke(subject: string, app: string): Promise<void>
+  /** All that a person allowed, also for when they are away. */
+  revokeAll(subject: string): Promise<void>
   sessionEnded(ended: { session: string; subject: string }): Promise<void>
 }
 
@@ -55,7 +57,10 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
   const endAll = async (person: string): Promise<void> => {
     const known = await accounts.person(person)
     // First the tokens: a session that is ended could not be used to end them.
-    for (const subject of known?.subjects ?? []) await accounts.bump(subject)
+    for (const subject of known?.subjects ?? []) {
+      await accounts.bump(subject)
+      await apps.revokeAll(subject)
+    }
     for (const { id } of await sessions.ofPerson(person)) await end(id)
   }
 

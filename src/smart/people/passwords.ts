@@ -94,7 +94,7 @@ async function allow(
 function isPlayed(password: string, context: readonly string[]): boolean {
   const text = password.toLowerCase()
   if (/^(.{1,4})\1+.{0,3}$/su.test(text)) return true
-  const rows = ['abcdefghijklmnopqrstuvwxyz', '01234567890', 'qwertyuiopasdfghjklzxcvbnm', 'azertyuiopqsdfghjklmwxcvbn']
+  const rows = ['abcdefghijklmnopqrstuvwxyz', '1234567890', 'qwertyuiopasdfghjklzxcvbnm', 'azertyuiopqsdfghjklmwxcvbn']
   const runs = rows.flatMap((row) => [row, [...row].reverse().join('')])
   if (runs.some((run) => (run + run).includes(text))) return true
   return context.some((word) => {

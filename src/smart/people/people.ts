@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ref } from '../../fhir/index.js'
 import type { Origin } from '../../interactions/index.js'
 import type { Secrets } from '../../store/index.js'
-import type { Account, Accounts, LoginPages, Sessions as SignedInSessions } from '../account.js'
+import type { Account, Accounts, LoginPages } from '../account.js'
 import { languageOf, type Pages, pages, translator, type Visit } from '../pages/index.js'
 import {
   type AccountChange,
@@ -47,6 +47,8 @@ export type PeopleOptions = {
   deliver: Deliver
   breached(password: string): Promise<boolean>
   peppers?: readonly string[]
+  /** 32 bytes that secrets of authenticator apps are sealed with. */
+  masterKey?: Uint8Array | undefined
   sessions?: SessionLimits
   /** IANA time zone of dates on pages. */
   zone?: string
@@ -72,8 +74,8 @@ export type People = Accounts &
     handle(request: IncomingMessage, response: ServerResponse): Promise<boolean>
     /** Who is signed in in this browser. */
     signedIn(request: IncomingMessage): Promise<{ session: Session; account: StoredAccount } | undefined>
-    /** Sessions as the authorization server asks for them. */
-    sessions: SignedInSessions
+    /** Whether a session goes on, by its id. */
+    isOnline(session: string): Promise<boolean>
     signOutEverywhere(subject: string): Promise<void>
     /** @throws AccountRefused */
     create(account: Omit<NewAccount, 'password'> & { password?: string }, by?: Granter): Promise<StoredAccount>
@@ -87,7 +89,12 @@ export type People = Accounts &
     firstAdministrator(): Promise<string | undefined>
   }
 
-const noApps: Apps = { list: async () => [], revoke: async () => {}, sessionEnded: async () => {} }
+const noApps: Apps = {
+  list: async () => [],
+  revoke: async () => {},
+  revokeAll: async () => {},
+  sessionEnded: async () => {},
+}
 
 /** Nobody can tell by the time whether a message is on its way. */
 const sendMs = 150
@@ -98,7 +105,7 @@ export async function people(options: PeopleOptions): Promise<People> {
   const apps = options.apps ?? noApps
   const { pathname, protocol } = new URL(options.url)
   const base = pathname.replace(/\/$/, '')
-  const keys = await keyed(secrets, peppers)
+  const keys = await keyed(secrets, options.masterKey)
   const accounts = accountStore(secrets, keys, clock)
   const own = sessions(secrets, clock, options.sessions ?? sessionLimits)
   const counts = attempts(secrets, clock)
@@ -191,12 +198,10 @@ export async function people(options: PeopleOptions): Promise<People> {
       return stored && accountOf(stored)
     },
     signedIn: (request) => browser.signedIn({ request }),
-    sessions: {
-      isAlive: async (id) => (await own.alive(id)) !== undefined,
-      of: async (request) => {
-        const { session } = (await browser.signedIn({ request })) ?? {}
-        return session && { subject: session.subject, at: session.at, methods: session.methods, session: session.id }
-      },
+    isOnline: async (id) => {
+      const session = await own.alive(id)
+      const account = session && (await accounts.bySubject(session.subject))
+      return account !== undefined && !account.disabled && account.revision === session?.revision
     },
     signOutEverywhere: async (subject) => {
       const account = await accounts.bySubject(subject)

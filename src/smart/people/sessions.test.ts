@@ -16,6 +16,9 @@ beforeEach(async () => {
       revoke: async (subject, app) => {
         revoked.push([subject, app])
       },
+      revokeAll: async (subject) => {
+        revoked.push([subject, 'all'])
+      },
       sessionEnded: async (session) => {
         ended.push(session)
       },
@@ -104,6 +107,7 @@ test('signing out everywhere ends every session and every token', async () => {
   await browser.submit({ everywhere: '1' })
   expect([await isIn(browser), await isIn(other)]).toEqual([false, false])
   expect(ended).toHaveLength(2)
+  expect(revoked).toEqual([[subject, 'all']])
   expect((await tested.people.bySubject(subject))!.revision).toBe(2)
 })
 
@@ -145,12 +149,12 @@ test('the authorization server is told who is there', async () => {
   const id = (await tested.people.accounts.list(10)).find(({ role }) => role === 'doctor')!
   const [session] = await tested.people.accounts.accountsOf((await tested.people.accounts.person(id.person))!)
   const cookie = `session.default=${browser.cookies.get('session.default')}`
-  const found = await tested.people.sessions.of({ headers: { cookie } } as never)
-  expect(found).toMatchObject({ subject: session!.subject, methods: ['pwd'] })
-  expect(await tested.people.sessions.isAlive(found!.session!)).toBe(true)
+  const found = await tested.people.signedIn({ headers: { cookie } } as never)
+  expect(found).toMatchObject({ account: { subject: session!.subject }, session: { methods: ['pwd'] } })
+  expect(await tested.people.isOnline(found!.session.id)).toBe(true)
   await browser.get('/auth/apps')
   await browser.submit({ out: '1' })
-  expect(await tested.people.sessions.isAlive(found!.session!)).toBe(false)
+  expect(await tested.people.isOnline(found!.session.id)).toBe(false)
 })
 
 test.each([

@@ -93,10 +93,6 @@ export class Audit implements AuditLog {
     this.stamping.soon()
   }
 
-  get holds(): boolean {
-    return this.stamping.holds
-  }
-
   async append(entries: readonly AuditEntry[]): Promise<void> {
     if (!entries.length) return
     await new Promise<void>((done, failed) => {

@@ -28,9 +28,9 @@ export async function check(
   const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
   for (const type of await root.allTypes()) {
     for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
-      const { del, body } = document
+      const { del, body } = await wholeOf(reader, type, document)
       if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
-      const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, document, entries)
+      const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, { ...document, body }, entries)
       if (document.vis !== mixed && document.vis !== rebuilt.vis) add(`${type}: vis differs from a rebuild`)
       for (const name of compared)
         if (canonical(document[name]) !== canonical(rebuilt[name])) add(`${type}: ${name} differs from a rebuild`)
@@ -73,6 +73,13 @@ function canonical(value: unknown): string {
       .map(([key, each]) => [key, canonical(each)])
       .sort(),
   )
+}
+
+/** With its bytes, wherever those are kept. */
+async function wholeOf(reader: Reader, type: string, document: CurrentDocument): Promise<CurrentDocument> {
+  if (!document.parts) return document
+  const [whole] = await reader.whole([{ ...document, type }])
+  return whole!
 }
 
 const pageSize = 1000

@@ -5,6 +5,7 @@
  */
 import type { Db, IndexDescription } from 'mongodb'
 import { StoreUnusable } from '../store.js'
+import { contentCollection } from './content.js'
 import { codeOf } from './failures.js'
 import { commitsCollection } from './marks.js'
 import { historyOf } from './reader.js'
@@ -50,6 +51,7 @@ const fixed: Record<string, IndexDescription[]> = {
     { name: 'accesses by key', key: { t: 1, keys: 1, at: 1, id: 1 }, partialFilterExpression: { sq: { $gte: 0 } } },
     { name: 'leases', key: { until: 1 }, partialFilterExpression: { lane: { $gte: 0 } } },
   ],
+  [contentCollection]: [],
   claims: [{ name: 'expiry', key: { at: 1 }, expireAfterSeconds: 0 }],
   secrets: [{ name: 'expiry', key: { at: 1 }, expireAfterSeconds: 0 }],
 }

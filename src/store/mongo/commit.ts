@@ -21,6 +21,7 @@ import {
   StoreLimit,
 } from '../store.js'
 import { type AuditDocument, auditDocument } from './audit.js'
+import { contentCollection, partsOf, wholeMax } from './content.js'
 import { type CurrentDocument, readable, type Searchable, searchable } from './document.js'
 import type { Lanes } from './lanes.js'
 import { type CommitDocument, commitsCollection, keyOf } from './marks.js'
@@ -141,7 +142,7 @@ export class Writer {
       // These come last, and take the place of what was read without bytes.
       ...[...changed].map(([type, ids]) => part(type, ids, { ...versionFields, o: 1 })),
     ])
-    return new Map(found.map((row) => [`${row.type}/${row.id}`, row]))
+    return new Map((await reader.whole(found)).map((row) => [`${row.type}/${row.id}`, row]))
   }
 
   private async claimed(
@@ -230,7 +231,7 @@ export class Writer {
     const version = (current?.v ?? 0) + 1
     const body = splice(serialized, version, now)
     const stored: Stored = { type, id, version, updated: now, deleted: false, method, body }
-    const resource = this.parts.documents ? readable(body) : undefined
+    const resource = this.parts.documents && body.length <= wholeMax ? readable(body) : undefined
     const seen = { ...searchable, vis: this.parts.root.classOf(searchable.vis) }
     this.replace(stored, current, fitting(body, seen, resource), writes)
     return { stored, outcome: current && !current.del ? 'updated' : 'created' }
@@ -248,7 +249,7 @@ export class Writer {
   /** The new version takes the place of the current one, which goes to the history. */
   private replace(stored: Stored, current: Current | undefined, more: Document, writes: Writes): void {
     const { reader, places, lanes } = this.parts
-    const { type, id, version, updated, deleted, method, body } = stored
+    const { type, id, version, updated, deleted, method } = stored
     const w = places.next(lanes.number)
     const document: Omit<CurrentDocument, '_id'> = {
       t: reader.tenant,
@@ -260,7 +261,7 @@ export class Writer {
       m: method,
       del: deleted,
       ...more,
-      body: binary(body),
+      ...this.bytesOf(stored, writes),
     }
     const _id = reader.key(id)
     if (!current) {
@@ -278,9 +279,18 @@ export class Writer {
       m: current.m,
       del: current.del,
       until: updated,
-      body: current.body,
+      ...(current.parts ? { body: binary(Buffer.alloc(0)), parts: current.parts } : { body: current.body }),
     }
     writes.insert(historyOf(type), before)
+  }
+
+  /** The bytes, or how many parts they are in. */
+  private bytesOf({ type, id, version, body }: Stored, writes: Writes): Pick<VersionDocument, 'body' | 'parts'> {
+    if (body.length <= wholeMax) return { body: binary(body) }
+    const { reader } = this.parts
+    const parts = partsOf(reader.tenant, reader.version(type, id, version), body)
+    for (const part of parts) writes.insert(contentCollection, part)
+    return { body: binary(Buffer.alloc(0)), parts: parts.length }
   }
 
   private async write(session: ClientSession, writes: Writes, alone: boolean): Promise<void> {
@@ -347,8 +357,10 @@ const lookedAtFrom = 1024 * 1024
 /** The values with the resource as a document where both fit. @throws StoreLimit */
 function fitting(body: Buffer, searchable: Searchable, resource: Document | undefined): Document {
   const both = { ...searchable, ...(resource && { resource }) }
-  if (body.length < lookedAtFrom || body.length + BSON.calculateObjectSize(both) < documentMax) return both
-  if (body.length + BSON.calculateObjectSize(searchable) < documentMax) return searchable
+  if (body.length < lookedAtFrom) return both
+  const room = documentMax - (body.length > wholeMax ? 0 : body.length)
+  if (body.length <= wholeMax && BSON.calculateObjectSize(both) < room) return both
+  if (BSON.calculateObjectSize(searchable) < room) return searchable
   throw new StoreLimit('bytes of a resource and its values', documentMax)
 }
 

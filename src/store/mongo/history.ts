@@ -37,7 +37,9 @@ export class History {
     ])
     if (!row) return undefined
     const found = version === undefined || row.v === version ? row : row.old?.[0]
-    return found && storedOf(type, found)
+    if (!found) return undefined
+    const [whole] = await reader.whole([{ ...found, type }])
+    return storedOf(type, whole!)
   }
 
   async find(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
@@ -96,7 +98,7 @@ export class History {
     for (const each of found)
       if ('total' in each) total += each.total
       else rows.push(each)
-    const page = rows.slice(0, query.count)
+    const page = await reader.whole(rows.slice(0, query.count))
     const last = rows.length > page.length ? page.at(-1) : undefined
     return {
       matches: page.map((row) => ({ stored: storedOf(row.type, row), mode: 'match' })),

@@ -41,6 +41,7 @@ export async function included(
     frontier = added
     asked = includes.filter(({ iterate }) => iterate)
   }
+  await reader.whole(found)
   return found.sort((a, b) => a.o - b.o)
 }
 

@@ -31,7 +31,8 @@ export function maintenance({ client, db, reader, root, audit, timeLimitMs }: Pa
               .sort({ o: 1 })
               .limit(limit)
               .toArray()
-            const updates = found.map((document) => {
+            const wholes = await reader.within(session).whole(found.map((document) => ({ ...document, type })))
+            const updates = wholes.map((document) => {
               const known = searchableOf(type, document, entries)
               const made = { ...known, vis: root.classOf(known.vis) }
               const gone = ['d', 'n', 'pt', 'c', 'g', 'date1'].filter((name) => name in document && !(name in made))

@@ -9,6 +9,7 @@ import { type Database, StoreUnusable } from '../store.js'
 import { Collections } from './collections.js'
 import { connect, unusable } from './connect.js'
 import { sentenceOf, timely } from './failures.js'
+import { Feed } from './feed.js'
 import { Keeper } from './keeper.js'
 import { secrets, site } from './secrets.js'
 import { type Tenant, tenant } from './tenant.js'
@@ -39,7 +40,8 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     await collections.open()
     const tenants = new Map<string, Tenant>()
     const keeper = new Keeper(client, db, () => tenants.values(), opened)
-    const shared = { client, db, collections, clock, includesMax, targetsMax, timeLimitMs, documents }
+    const feed = new Feed(db)
+    const shared = { client, db, collections, feed, clock, includesMax, targetsMax, timeLimitMs, documents }
 
     function opened(name: string): Tenant {
       const known = tenants.get(name)
@@ -71,6 +73,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
       },
       close: async () => {
         keeper.close()
+        await feed.close()
         for (const each of tenants.values()) await each.close()
         await client.close()
       },

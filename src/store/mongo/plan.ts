@@ -47,19 +47,12 @@ import {
 /** The type at hand. Inside a reach (`trusted`) nothing is added: it says itself what may be seen. */
 export type Scope = { type: string; trusted: boolean }
 
-/**
- * A filter, and what its best part is: `index` finds living resources by an index of values, `ids` finds resources by
- * id, `none` must be tested on all of them.
- */
-export type Test =
-  | { kind: 'filter'; filter: Filter; by: 'index' | 'ids' | 'none' }
-  | { kind: 'all' }
-  | { kind: 'never' }
+/** A filter, or what needs none. */
+export type Test = { kind: 'filter'; filter: Filter } | { kind: 'all' } | { kind: 'never' }
 
 const never: Test = { kind: 'never' }
 const everyone: Test = { kind: 'all' }
-const indexed = (filter: Filter): Test => ({ kind: 'filter', filter, by: 'index' })
-const tested = (filter: Filter): Test => ({ kind: 'filter', filter, by: 'none' })
+const tested = (filter: Filter): Test => ({ kind: 'filter', filter })
 
 /** A filter nothing satisfies, which the server answers without looking. */
 export const impossible: Filter = { _id: { $in: [] } }
@@ -121,27 +114,26 @@ export class Plan {
       case 'ids':
         return {
           kind: 'filter',
-          by: 'ids',
           filter: { _id: { $in: [...new Set(where.ids)].map((id) => this.reader.key(id)) } },
         }
       case 'missing':
         return tested({ q: { $ne: named(where.param) }, [`s.${keyName(where.param)}`]: { $exists: false } })
       case 'interval':
-        return where.param === '_lastUpdated' ? tested(momentBounds(where)) : indexed(leaf(where))
+        return where.param === '_lastUpdated' ? tested(momentBounds(where)) : tested(leaf(where))
       case 'token':
       case 'string':
       case 'quantity':
       case 'reference':
       case 'uri':
-        return indexed(topmost(where))
+        return tested(topmost(where))
       case 'composite':
-        return indexed(composite(where))
+        return tested(composite(where))
       case 'near': {
         const name = named(where.param)
-        return indexed({ $and: [{ x: name }, withinReach(name, where)] })
+        return tested({ $and: [{ x: name }, withinReach(name, where)] })
       }
       case 'text':
-        return indexed(
+        return tested(
           joined([
             ...(where.words.length ? [] : [{ q: named(where.param) }]),
             ...where.words.map(
@@ -173,7 +165,7 @@ export class Plan {
     const found = await this.reader.ids(parts, this.targetsMax + 1)
     if (found.length > this.targetsMax) throw new StoreLimit('resources on the way of a chain', this.targetsMax)
     if (!found.length) return never
-    return indexed(referringBy(found.map(({ type, id }) => token.reference(param, `${type}/${id}`))))
+    return tested(referringBy(found.map(({ type, id }) => token.reference(param, `${type}/${id}`))))
   }
 
   /** What resources of the other type that satisfy the inner query refer to. */
@@ -185,7 +177,7 @@ export class Plan {
     if (found.length > this.targetsMax) throw new StoreLimit('resources on the way of a chain', this.targetsMax)
     const ids = found.flatMap((text) => referenceOf(text)?.id ?? [])
     if (!ids.length) return never
-    return { kind: 'filter', by: 'ids', filter: { _id: { $in: ids.map((id) => this.reader.key(id)) } } }
+    return { kind: 'filter', filter: { _id: { $in: ids.map((id) => this.reader.key(id)) } } }
   }
 
   private async inner(scope: Scope, of: Expression): Promise<Filter | undefined> {
@@ -245,6 +237,8 @@ function leaf(test: Leaf): Filter {
         const ofSystem = startingWith(token.coded(param, system ?? '', ''))
         return { $or: [{ q: token.system(param, system ?? '') }, { q: ofSystem }] }
       }
+      if (param === custodianParam)
+        return { q: system === undefined ? token.code(param, code) : token.coded(param, system, code) }
       if (isIdentifying(param))
         return system === undefined ? { x: token.code(param, code) } : { k: token.coded(param, system, code) }
       return {
@@ -372,28 +366,18 @@ function all(tests: readonly Test[]): Test {
   if (tests.some(({ kind }) => kind === 'never')) return never
   const filters = tests.flatMap((test) => (test.kind === 'filter' ? [test] : []))
   if (filters.length <= 1) return filters[0] ?? everyone
-  const by = filters.some((test) => test.by === 'index')
-    ? 'index'
-    : filters.some((test) => test.by === 'ids')
-      ? 'ids'
-      : 'none'
-  return { kind: 'filter', by, filter: joined(filters.map(({ filter }) => filter)) }
+  return { kind: 'filter', filter: joined(filters.map(({ filter }) => filter)) }
 }
 
 function any(tests: readonly Test[]): Test {
   if (tests.some(({ kind }) => kind === 'all')) return everyone
   const filters = tests.flatMap((test) => (test.kind === 'filter' ? [test] : []))
   if (filters.length <= 1) return filters[0] ?? never
-  const by = filters.every((test) => test.by === 'index')
-    ? 'index'
-    : filters.every((test) => test.by !== 'none')
-      ? 'ids'
-      : 'none'
-  return { kind: 'filter', by, filter: either(filters.map(({ filter }) => filter)) }
+  return { kind: 'filter', filter: either(filters.map(({ filter }) => filter)) }
 }
 
 /** Filters of which several become one. */
-const shapes = [['k'], ['x'], ['_id'], ['k', 'q']]
+const shapes = [['k'], ['x'], ['q'], ['_id'], ['k', 'q']]
 
 /**
  * Values of one list side by side are one list of values, which an index answers in order. Where `q` has what makes it

@@ -145,6 +145,32 @@ describe('two processes', () => {
     expect(await counted(other, before + 200)).toEqual(found)
   })
 
+  test('who watches through one is told of what was written through the other well within a second', async () => {
+    const delays: number[] = []
+    for (const [i, [writer, reader]] of [
+      [one, other],
+      [other, one],
+      [one, other],
+      [other, one],
+    ].entries()) {
+      const before = (await sequences(reader!)).at(-1) ?? 0
+      let told: () => void = () => undefined
+      const stop = reader!.watch(() => told())
+      // The stream opens, and what is there already is told.
+      await pause(300)
+      const known = new Promise<void>((resolve, reject) => {
+        told = () => void reader!.changes(before, 10).then((found) => found.length && resolve(), reject)
+      })
+      const began = Date.now()
+      await writer!.commit(whole(coded(`Patient/watched${i}`, 'watched')))
+      await known
+      delays.push(Date.now() - began)
+      stop()
+    }
+    expect(Math.max(...delays)).toBeLessThan(900)
+    console.log(`known in the other process after ${delays.join(', ')} ms`)
+  })
+
   test('pages turned through both give each entry once', async () => {
     const names: string[] = []
     let after: Awaited<ReturnType<Store['search']>>['next']

@@ -20,6 +20,7 @@ type Waiting = {
   alone: boolean
   names: Set<string>
   refs: Set<string>
+  size: number
   /** When it must have been answered, its turn or not. */
   deadline: number
   done: (decided: Decided) => void
@@ -28,6 +29,8 @@ type Waiting = {
 
 /** A transaction holds its snapshot in the server's cache: no more changes than this ride together. */
 const changesMax = 1000
+/** Nor more text than this, unless one brings it alone. */
+const sizeMax = 16 * 1024 * 1024
 
 export class Queue {
   private waiting: Waiting[] = []
@@ -81,9 +84,10 @@ export class Queue {
     const names = new Set(first.names)
     const refs = new Set(first.refs)
     let changes = first.names.size
+    let { size } = first
     const left: Waiting[] = []
     for (const each of others) {
-      const fits = !each.alone && changes + each.names.size <= changesMax
+      const fits = !each.alone && changes + each.names.size <= changesMax && size + each.size <= sizeMax
       const apart = fits && !meets(each.names, names) && !meets(each.names, refs) && !meets(each.refs, names)
       // Those that are left behind keep their turn: nothing that meets them goes first.
       for (const name of each.names) names.add(name)
@@ -92,6 +96,7 @@ export class Queue {
       else {
         group.push(each)
         changes += each.names.size
+        size += each.size
       }
     }
     this.waiting = left
@@ -144,14 +149,27 @@ export class Queue {
   }
 }
 
-function independence({ changes, conditions, claims, integrity }: Commit): Pick<Waiting, 'alone' | 'names' | 'refs'> {
+function independence({
+  changes,
+  conditions,
+  claims,
+  integrity,
+}: Commit): Pick<Waiting, 'alone' | 'names' | 'refs' | 'size'> {
   const names = new Set(changes.map(({ type, id }) => `${type}/${id}`))
   for (const { key } of claims ?? []) names.add(`claim ${key}`)
+  let size = 0
+  for (const change of changes)
+    if (change.op === 'put') size += change.serialized.head.length + change.serialized.tail.length
   const refs = new Set<string>()
   if (integrity)
     for (const change of changes)
       if (change.op === 'put') for (const { type, id } of change.references) refs.add(`${type}/${id}`)
-  return { alone: Boolean(conditions?.length) || (integrity && changes.some(({ op }) => op === 'delete')), names, refs }
+  return {
+    alone: Boolean(conditions?.length) || (integrity && changes.some(({ op }) => op === 'delete')),
+    names,
+    refs,
+    size,
+  }
 }
 
 function meets(some: Set<string>, others: Set<string>): boolean {

@@ -5,9 +5,11 @@
  */
 import type { ClientSession, Db, Document } from 'mongodb'
 import type { Ref } from '../../fhir/index.js'
+import { whole } from './content.js'
 import type { Filter } from './filter.js'
 import { after } from './filter.js'
 import type { Root } from './root.js'
+import type { Row } from './stored.js'
 
 export type Part = { type: string; stages: Document[]; history?: boolean }
 
@@ -29,6 +31,18 @@ export class Reader {
   /** The `_id` of a resource, or of one of its versions. */
   key(id: string, version?: number): string {
     return version === undefined ? `${this.tenant}/${id}` : `${this.tenant}/${id}/${version}`
+  }
+
+  /** The key of a version among all types. */
+  version(type: string, id: string, version: number): string {
+    return `${this.tenant}/${type}/${id}/${version}`
+  }
+
+  /** Rows with their bytes, wherever those are kept. */
+  async whole<R extends Row & { type: string }>(rows: readonly R[]): Promise<readonly R[]> {
+    const parted = rows.map((row) => ({ row, version: this.version(row.type, row.id, row.v) }))
+    await whole(this.db, parted, { ...(this.session ? { session: this.session } : { maxTimeMS: this.timeLimitMs }) })
+    return rows
   }
 
   /** What several collections give, one after the other, and then all of it through the last stages. */

@@ -37,7 +37,7 @@ export class Search {
     const planned = await this.planned(plan, query)
     if (!planned.length) return { matches: [], ...(query.total && { total: 0 }) }
     const { rows, total } = await this.page(reader, planned, query)
-    const page = rows.slice(0, query.count)
+    const page = await reader.whole(rows.slice(0, query.count))
     const last = rows.length > page.length ? page.at(-1) : undefined
     const matches = page.map((row): Match => ({ stored: storedOf(row.type, row), mode: 'match' }))
     const brought = query.include.length

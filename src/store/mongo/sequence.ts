@@ -37,10 +37,6 @@ export class Sequence {
     this.stamping = new Stamping(client, db, lanes, timeLimitMs, stamped, done)
   }
 
-  get holds(): boolean {
-    return this.stamping.holds
-  }
-
   soon(): void {
     this.stamping.soon()
   }
@@ -97,5 +93,6 @@ async function versionsOf(reader: Reader, named: readonly Named[]): Promise<Map<
       },
     ]),
   )
+  await reader.whole(rows)
   return new Map(rows.map((row) => [`${row.type}/${row.id}/${row.v}`, row]))
 }

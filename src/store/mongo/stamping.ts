@@ -9,7 +9,7 @@
  */
 import type { ClientSession, Collection, Db, Document, MongoClient, Sort } from 'mongodb'
 import { codeOf, isDuplicate } from './failures.js'
-import type { Lanes } from './lanes.js'
+import { free, type Lanes } from './lanes.js'
 import { commitsCollection, keyOf } from './marks.js'
 import { transaction } from './transaction.js'
 
@@ -58,11 +58,6 @@ export class Stamping<D extends Document & { _id: string }, L extends LeaseDocum
     return this.db.collection<LeaseDocument>(commitsCollection)
   }
 
-  /** Whether it is ours to number what others store. */
-  get holds(): boolean {
-    return this.heldUntil > Date.now()
-  }
-
   /** Something was stored. */
   soon(): void {
     if (this.closed) return
@@ -95,7 +90,12 @@ export class Stamping<D extends Document & { _id: string }, L extends LeaseDocum
       const some = await this.db
         .collection(commitsCollection)
         .findOne({ [this.stamped.member]: 0, t: this.lanes.tenant }, { projection: { _id: 1 } })
-      if (!some || !(await this.hold())) return sum
+      if (!some) return sum
+      if (!(await this.hold())) {
+        // The other numbers this too, or lets go.
+        this.soon()
+        return sum
+      }
       // The sessions of a process that dies are found by its lane.
       await this.lanes.use()
       const given = await transaction(this.client, {
@@ -149,11 +149,13 @@ export class Stamping<D extends Document & { _id: string }, L extends LeaseDocum
       .toArray()
     if (!batch.length) return 0
     const stamps = stamp(batch, lease as L)
+    // Who has numbered everything lets go, so that the process which stores next need not wait for this one.
+    const lasting = { ...stamps.lease, ...(batch.length < batchMax && { until: free }) }
     await this.db
       .collection<Document & { _id: string }>(commitsCollection)
       .bulkWrite(
         [
-          { updateOne: { filter: { _id: this.key, holder }, update: { $set: stamps.lease }, upsert: true } },
+          { updateOne: { filter: { _id: this.key, holder }, update: { $set: lasting }, upsert: true } },
           ...batch.map(({ _id }, i) => ({ updateOne: { filter: { _id }, update: { $set: stamps.set[i]! } } })),
         ],
         { session, ordered: true },
@@ -168,11 +170,7 @@ export class Stamping<D extends Document & { _id: string }, L extends LeaseDocum
     await this.running?.catch(() => 0)
     if (!this.heldUntil) return
     await this.leases
-      .updateOne(
-        { _id: this.key, holder: this.lanes.holder },
-        { $set: { until: new Date(0) } },
-        { maxTimeMS: patienceMs },
-      )
+      .updateOne({ _id: this.key, holder: this.lanes.holder }, { $set: { until: free } }, { maxTimeMS: patienceMs })
       .catch(() => undefined)
   }
 }

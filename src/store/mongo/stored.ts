@@ -18,10 +18,12 @@ export type VersionDocument = {
   m: Stored['method']
   del: boolean
   body: Binary
+  /** How many parts the bytes are kept in, where they are not here. */
+  parts?: number
 }
 
 /** What a read asks for. */
-export const versionFields = { id: 1, v: 1, lu: 1, w: 1, m: 1, del: 1, body: 1 } as const
+export const versionFields = { id: 1, v: 1, lu: 1, w: 1, m: 1, del: 1, body: 1, parts: 1 } as const
 
 export type Row = Pick<VersionDocument, keyof typeof versionFields>
 
@@ -29,6 +31,6 @@ export function storedOf(type: string, { id, v, lu, m, del, body }: Row): Stored
   return { type, id, version: v, updated: lu, deleted: del, method: m, body: bytesOf(body) }
 }
 
-const bytesOf = ({ buffer, position }: Binary): Buffer => Buffer.from(buffer.buffer, buffer.byteOffset, position)
+export const bytesOf = ({ buffer, position }: Binary): Buffer => Buffer.from(buffer.buffer, buffer.byteOffset, position)
 
 export const binary = (bytes: Buffer): Binary => new Binary(bytes)

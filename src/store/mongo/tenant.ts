@@ -9,6 +9,7 @@ import type { Collections } from './collections.js'
 import { Writer } from './commit.js'
 import { explain } from './explain.js'
 import { inTime, timely } from './failures.js'
+import type { Feed } from './feed.js'
 import { History } from './history.js'
 import type { Kept } from './keeper.js'
 import { Lanes } from './lanes.js'
@@ -25,6 +26,7 @@ export type Shared = {
   client: MongoClient
   db: Db
   collections: Collections
+  feed: Feed
   holder: string
   clock: () => number
   includesMax: number
@@ -36,7 +38,7 @@ export type Shared = {
 export type Tenant = Kept & { store: Store; close(): Promise<void> }
 
 export function tenant(name: string, shared: Shared): Tenant {
-  const { client, db, collections, holder, clock, includesMax, targetsMax, timeLimitMs, documents } = shared
+  const { client, db, collections, feed, holder, clock, includesMax, targetsMax, timeLimitMs, documents } = shared
   const root = new Root(collections, name)
   const allTypes = () => root.allTypes()
   const reader = new Reader(db, name, root, timeLimitMs)
@@ -44,7 +46,7 @@ export function tenant(name: string, shared: Shared): Tenant {
   const history = new History(allTypes, targetsMax)
   const lanes = new Lanes(client, db, name, holder, timeLimitMs)
   const places = new Places(clock)
-  const sequence = new Sequence({ client, db, reader, lanes, timeLimitMs, done: () => undefined })
+  const sequence = new Sequence({ client, db, reader, lanes, timeLimitMs, done: () => feed.tell(name) })
   const audit = new Audit({ client, db, lanes, places, timeLimitMs })
   const writer = new Writer({ db, reader, search, root, lanes, places, clock, documents })
   const queue = new Queue(client, db, root, lanes, places, writer, timeLimitMs, () => {
@@ -58,6 +60,7 @@ export function tenant(name: string, shared: Shared): Tenant {
     history: (query, reach) => answering(() => history.find(reader, query, reach)),
     commit: (commit) => answering(() => queue.commit(commit)),
     changes: (after, limit) => answering(() => sequence.changes(after, limit)),
+    watch: (listener) => feed.watch(name, listener),
     explain: (query, reach) => answering(() => explain(search, reader, query, reach)),
     secrets: timely(secrets(db, name, clock), timeLimitMs),
     audit: timely(audit, timeLimitMs),

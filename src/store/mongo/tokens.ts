@@ -147,7 +147,13 @@ export class Tokens {
     switch (entry.kind) {
       case 'token': {
         const { param, system = '', code } = entry
-        if (param === custodianParam && code !== undefined) this.custodians.add(code)
+        if (param === custodianParam && code !== undefined) {
+          // It is in every index, as the class.
+          this.custodians.add(code)
+          q.add(token.code(param, code))
+          q.add(token.coded(param, system, code))
+          break
+        }
         // Elsewhere the system is the beginning of the token with the code.
         if (isListedBySystem(param)) x.add(token.system(param, system))
         else if (code === undefined) q.add(token.system(param, system))

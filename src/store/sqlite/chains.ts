@@ -117,17 +117,28 @@ export function fromHas(plan: Plan, scope: Scope, test: HasTest): Source | undef
   return { ...source, size: inner.size }
 }
 
-export function testHas(plan: Plan, scope: Scope, test: HasTest, rid: Sql): Sql {
+/** `alone`: the one resource that is asked about, and about which nothing need be found that counts for many. */
+export function testHas(plan: Plan, scope: Scope, test: HasTest, rid: Sql, alone?: number): Sql {
   const referring = referringOf(plan, scope, test)
+  if (alone !== undefined && referring && !fansOut(test.of)) {
+    const { setMax } = plan.tuning
+    const few = plan.lookup.count(sql`FROM reference WHERE target = ${alone} AND pid = ${referring.pid}`, setMax)
+    if (few === 0) return no
+    if (few < setMax) return refersAndHolds(plan, referring, test.of, rid)
+  }
   const inner = referring && numbers(plan, [referring.scope], test.of)
   if (!inner || !referring) return no
   if (isSet(plan, [referring.scope], test.of, inner)) {
     const source = fromHas(plan, scope, test)
     return source ? sql`(${rid} IN (SELECT ${source.rid} ${source.from}))` : no
   }
+  return refersAndHolds(plan, referring, test.of, rid)
+}
+
+function refersAndHolds(plan: Plan, { scope, pid }: { scope: Scope; pid: number }, of: Expression, rid: Sql): Sql {
   const f = plan.alias()
-  return sql`EXISTS (SELECT 1 FROM reference ${f} WHERE ${f}.target = ${rid} AND ${f}.pid = ${referring.pid}
-    AND ${plan.holds(referring.scope, test.of, sql`${f}.rid`)})`
+  return sql`EXISTS (SELECT 1 FROM reference ${f} WHERE ${f}.target = ${rid} AND ${f}.pid = ${pid}
+    AND ${plan.holds(scope, of, sql`${f}.rid`)})`
 }
 
 function referringOf(

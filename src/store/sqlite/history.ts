@@ -13,6 +13,7 @@ import type { Found, HistoryQuery, Stored, Visible } from '../store.js'
 import type { Questions } from './functions.js'
 import type { Lookup } from './lookup.js'
 import { Plan } from './plan.js'
+import type { Sight } from './sight.js'
 import type { Scope } from './source.js'
 import { all, raw, type Sql, sql } from './sql.js'
 import { bySeq, storedOf, type VersionRow } from './stored.js'
@@ -23,35 +24,27 @@ export class History {
     private readonly lookup: Lookup,
     private readonly questions: Questions,
     private readonly tuning: Tuning,
+    private readonly sight: Sight,
   ) {}
 
   read({ type, id }: Ref, reach: Reach, version: number | undefined): Stored | undefined {
-    // Most reads are of the current version by somebody who may see the type.
-    if (version === undefined && reach.of(type).op === 'everything') return this.current(type, id)
-    return this.planned(reach, (plan) => {
-      const scope = plan.scope(type)
-      if (!scope) return undefined
-      const at =
-        version === undefined
-          ? raw('v.seq = r.seq')
-          : version === 1
-            ? raw('v.seq = r.first')
-            : sql`v.seq = (SELECT seq FROM version WHERE rid = r.rid AND version > 1 AND version = ${version})`
-      const row = this.lookup.db.row<VersionRow>(
-        sql`SELECT ${bySeq} FROM resource r CROSS JOIN version v ON ${at}
-            WHERE r.tid = ${scope.tid} AND r.id = ${id} AND ${this.visible(plan, scope)}`,
-      )
-      return row && this.stored(row)
-    })
-  }
-
-  private current(type: string, id: string): Stored | undefined {
     const tid = this.lookup.names.tidOf(type)
     if (tid === undefined) return undefined
-    const row = this.lookup.db.row<VersionRow>(
-      sql`SELECT ${bySeq} FROM resource r CROSS JOIN version v ON v.seq = r.seq WHERE r.tid = ${tid} AND r.id = ${id}`,
+    const at =
+      version === undefined
+        ? raw('v.seq = r.seq')
+        : version === 1
+          ? raw('v.seq = r.first')
+          : sql`v.seq = (SELECT seq FROM version WHERE rid = r.rid AND version > 1 AND version = ${version})`
+    const row = this.lookup.db.row<[...VersionRow, rid: number, seq: number, live: number]>(
+      sql`SELECT ${bySeq}, r.rid, r.seq, r.live FROM resource r CROSS JOIN version v ON ${at}
+          WHERE r.tid = ${tid} AND r.id = ${id}`,
     )
-    return row && this.stored(row)
+    if (!row) return undefined
+    const [place, , , made, updated, method, body, rid, seq, live] = row
+    if (reach.of(type).op !== 'everything' && !(live === 1 && this.sight.sees(reach, type, { rid, seq })))
+      return undefined
+    return this.stored([place, tid, id, made, updated, method, body])
   }
 
   find(query: HistoryQuery, reach: Reach): Found {

@@ -8,6 +8,9 @@ import type { Kind } from './dictionary.js'
 import type { Names } from './names.js'
 import { type Sql, sql } from './sql.js'
 
+/** `seq` is null for what was only referred to. */
+export type Row = { rid: number; live: number; seq: number | null }
+
 export class Lookup {
   constructor(
     readonly db: Connection,
@@ -26,10 +29,10 @@ export class Lookup {
     return this.db.column<number>(sql`SELECT term FROM term WHERE ${where}`)
   }
 
-  row(type: string, id: string): { rid: number; live: number } | undefined {
+  row(type: string, id: string): Row | undefined {
     const tid = this.names.tidOf(type)
     if (tid === undefined) return undefined
-    return this.db.get(sql`SELECT rid, live FROM resource WHERE tid = ${tid} AND id = ${id}`)
+    return this.db.get(sql`SELECT rid, live, seq FROM resource WHERE tid = ${tid} AND id = ${id}`)
   }
 
   /** At most `cap` rows of a statement are counted. */

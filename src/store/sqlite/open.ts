@@ -9,10 +9,12 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Database, Store } from '../store.js'
+import { Watchers } from '../watchers.js'
 import { Audit } from './audit.js'
 import { AuditFile, type Disk, disk } from './audit-file.js'
 import { AuditReader, auditLog } from './audit-log.js'
 import { type Connect, Connection, connect } from './connection.js'
+import { Decisions } from './decisions.js'
 import { Dictionary } from './dictionary.js'
 import { FullText } from './full-text.js'
 import { Questions } from './functions.js'
@@ -27,8 +29,9 @@ import { RowWriter } from './rows.js'
 import { migrate } from './schema.js'
 import { Search } from './search.js'
 import { secrets, site } from './secrets.js'
+import { Sight } from './sight.js'
 import { type Tuning, tuning } from './tuning.js'
-import { type Finder, Writer } from './writer.js'
+import { type Finder, type Told, Writer } from './writer.js'
 
 export type SqliteOptions = {
   clock?: () => number
@@ -64,6 +67,7 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const dictionary = new Dictionary(writer)
     const fullText = new FullText(writer)
     const numbers = new Numbers(writer)
+    const decisions = new Decisions()
     const audit: Audit = new Audit(writer, dictionary, new AuditFile(auditFileOf(path), files), (soon) =>
       pump.empty(soon),
     )
@@ -85,7 +89,10 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
         fullText.recount()
       },
       seal: () => audit.seal(),
-      committed: (soon) => audit.committed(soon),
+      committed: (soon) => {
+        decisions.committed()
+        audit.committed(soon)
+      },
     }
     const pump = new Pump(writer, kept, fullText, tuned.wordingMax)
     // What was appended before the process ended; if it cannot be chained now (a full disk), it is when it can.
@@ -95,26 +102,29 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
     const storeOf = (tenant: string): Store => {
       const names = new Names(dictionary, tenant)
       const lookup = new Lookup(reader, names)
-      const search = new Search(lookup, questions, includesMax, tuned)
+      const sight = new Sight(lookup, questions, decisions, tenant, tuned)
+      const search = new Search(lookup, questions, includesMax, tuned, sight)
       const deciding = new Search(new Lookup(writer, names), questions, includesMax, tuned)
       const find: Finder = (condition, limit) => deciding.ids(condition, limit)
-      const writing = new Writer(
-        writer,
-        names,
-        numbers,
-        rows,
-        find,
-        fullText,
-        (entries) => audit.commit(tenant, entries),
-        clock,
-      )
-      const history = new History(lookup, questions, tuned)
+      const told: Told = {
+        audited: (entries) => audit.commit(tenant, entries),
+        wrote: (type, rids) => decisions.wrote(tenant, type, rids),
+        wroteAnew: () => decisions.wroteAnew(),
+      }
+      const writing = new Writer(writer, names, numbers, rows, find, fullText, told, clock)
+      const history = new History(lookup, questions, tuned, sight)
+      const watchers = new Watchers()
       return {
         read: async (ref, reach, version) => history.read(ref, reach, version),
         search: async (query, reach) => search.find(query, reach),
         history: async (query, reach) => history.find(query, reach),
-        commit: (commit) => pump.commit(writing, commit),
+        commit: async (commit) => {
+          const committed = await pump.commit(writing, commit)
+          if (committed.some(({ outcome }) => outcome !== 'unchanged')) watchers.tell()
+          return committed
+        },
         changes: async (after, limit) => history.changes(after, limit),
+        watch: watchers.watch,
         explain: async (query, reach) => search.explain(query, reach),
         secrets: secrets({ writer, reader, pump, clock, owner: names }),
         audit: auditLog(audit, new AuditReader(reader, names), tenant),

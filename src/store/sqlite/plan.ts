@@ -14,9 +14,10 @@ import { fromComposite, leadOf, testComposite } from './composites.js'
 import type { Param } from './dictionary.js'
 import { fromEither, testEither } from './either.js'
 import type { Questions } from './functions.js'
-import type { Lookup } from './lookup.js'
+import type { Lookup, Row } from './lookup.js'
 import { fromIntervals, fromUpdated, testIntervals, testUpdated } from './periods.js'
 import { fromIds, fromReference, living, testIds, testReference } from './references.js'
+import type { Sight } from './sight.js'
 import { conjuncts, narrow, no, restricted, type Scope, type Source, smallest, type Term, yes } from './source.js'
 import { all, raw, type Sql, sql } from './sql.js'
 import { fromTerms, type TermSet, termsOf, testTerms } from './terms.js'
@@ -26,7 +27,7 @@ import type { Tuning } from './tuning.js'
 export class Plan {
   private aliases = 0
   /** What was looked up for this query: it is asked for when an index is chosen, and again when it is not. */
-  private readonly rows = new Map<string, { rid: number; live: number } | undefined>()
+  private readonly rows = new Map<string, Row | undefined>()
   readonly sets = new Map<Expression, { tid: number; set: TermSet | undefined }>()
 
   constructor(
@@ -34,6 +35,8 @@ export class Plan {
     private readonly reach: Reach,
     readonly questions: Questions,
     readonly tuning: Tuning,
+    /** Decides about one resource; absent where a commit asks. */
+    private readonly sight?: Sight,
   ) {}
 
   alias(): Sql {
@@ -47,9 +50,33 @@ export class Plan {
 
   /** All that satisfy the expression, driven by the best index; undefined when nothing can. */
   find(scope: Scope, where: Expression): Source | undefined {
+    const few = this.few(scope, where)
+    if (few !== 'many') return few
     const terms = this.visible(scope, where)
     const best = this.best(terms)
     return best === 'none' ? this.restrict(this.everything(scope.tid), terms) : best
+  }
+
+  /**
+   * Where few are found and the reach follows references, what may be seen of them is decided one by one: that is
+   * remembered, and what follows references for a whole type costs as much as a hundred such answers.
+   */
+  private few(scope: Scope, where: Expression): Source | undefined | 'many' {
+    const { sight, reach } = this
+    const { fewMax } = this.tuning
+    if (!sight || scope.trusted || !this.limits(scope, where).some((term) => follows(term.where))) return 'many'
+    const source = this.best(conjuncts(scope, where))
+    if (!source) return undefined
+    if (source === 'none' || source.size(fewMax + 1) > fewMax) return 'many'
+    const rows = this.lookup.db.rows<[rid: number, seq: number]>(
+      sql`SELECT r.rid, r.seq FROM (SELECT DISTINCT ${source.rid} AS rid ${source.from}) s
+          CROSS JOIN resource r ON r.rid = s.rid WHERE r.live = 1`,
+    )
+    const seen = rows.filter(([rid, seq]) => sight.sees(reach, scope.type, { rid, seq }))
+    return fromIds(
+      this,
+      seen.map(([rid]) => rid),
+    )
   }
 
   /** What the most selective of the terms finds, tested for the others. */
@@ -76,7 +103,40 @@ export class Plan {
   /** The terms of a conjunction, and of what the caller may see of the type. */
   visible(scope: Scope, where: Expression): Term[] {
     const terms = conjuncts(scope, where)
-    return scope.trusted ? terms : [...terms, ...conjuncts({ ...scope, trusted: true }, this.reach.of(scope.type))]
+    return scope.trusted ? terms : [...terms, ...this.limits(scope, where)]
+  }
+
+  /** What the reach asks of the type, but for what follows from the question. */
+  private limits(scope: Scope, where: Expression): Term[] {
+    const asked = conjuncts(scope, where).map((term) => term.where)
+    return conjuncts({ ...scope, trusted: true }, this.reach.of(scope.type)).filter(
+      (term) => !this.follows(term.where, asked),
+    )
+  }
+
+  /** Whoever asks for what refers to a patient, and may see what is the patient's, need not be asked for each. */
+  private follows(limit: Expression, asked: readonly Expression[]): boolean {
+    switch (limit.op) {
+      case 'and':
+        return limit.of.every((each) => this.follows(each, asked))
+      case 'or':
+        return limit.of.some((each) => this.follows(each, asked))
+      case 'chain':
+        return asked.some((each) => this.leads(limit, each))
+      default:
+        return false
+    }
+  }
+
+  private leads(limit: Extract<Expression, { op: 'chain' }>, asked: Expression): boolean {
+    if (asked.op === 'or') return asked.of.every((each) => this.leads(limit, each))
+    if (asked.op !== 'reference' || asked.param !== limit.param) return false
+    const { target } = asked
+    if ('url' in target || target.version !== undefined || !limit.types.includes(target.type)) return false
+    const scope = this.scope(target.type)
+    const row = this.row(target.type, target.id)
+    if (!this.sight || !scope || row?.live !== 1) return false
+    return this.sight.holds(this.reach, { ...scope, trusted: true }, limit.of, { rid: row.rid, seq: row.seq! })
   }
 
   /** A condition that says that a resource satisfies the expression and is within reach. */
@@ -88,9 +148,9 @@ export class Plan {
   restrict(source: Source, terms: readonly Term[]): Source {
     if (!terms.length) return source
     // What follows references is asked once of each resource, however often the source meets it.
-    const follows = terms.some(({ where }) => where.op === 'chain' || where.op === 'has')
-    return restricted(follows && !source.ordered ? this.distinct(source) : source, (rid) =>
-      all(terms.map((term) => this.test(term.scope, term.where, rid))),
+    return restricted(
+      terms.some(({ where }) => follows(where)) && !source.ordered ? this.distinct(source) : source,
+      (rid) => all(terms.map((term) => this.test(term.scope, term.where, rid))),
     )
   }
 
@@ -181,7 +241,7 @@ export class Plan {
   }
 
   /** A condition on the resource whose number is `rid`. */
-  test(scope: Scope, where: Expression, rid: Sql): Sql {
+  test(scope: Scope, where: Expression, rid: Sql, alone?: number): Sql {
     switch (where.op) {
       case 'everything':
         return yes
@@ -223,11 +283,11 @@ export class Plan {
       case 'chain':
         return testChain(this, scope, where, rid)
       case 'has':
-        return testHas(this, scope, where, rid)
+        return testHas(this, scope, where, rid, alone)
     }
   }
 
-  row(type: string, id: string): { rid: number; live: number } | undefined {
+  row(type: string, id: string): Row | undefined {
     const key = `${type}/${id}`
     if (!this.rows.has(key)) this.rows.set(key, this.lookup.row(type, id))
     return this.rows.get(key)
@@ -243,3 +303,5 @@ export class Plan {
     return sql`((SELECT sid FROM resource WHERE rid = ${rid}) NOT IN (SELECT sid FROM shape_param WHERE pid IN (SELECT value FROM json_each(${JSON.stringify(pids)}))))`
   }
 }
+
+const follows = ({ op }: Expression): boolean => op === 'chain' || op === 'has'

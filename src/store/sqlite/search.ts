@@ -12,6 +12,7 @@ import { Includes } from './include.js'
 import type { Lookup } from './lookup.js'
 import { merge, Order, type Place } from './order.js'
 import { Plan } from './plan.js'
+import type { Sight } from './sight.js'
 import type { Scope } from './source.js'
 import { type Sql, sql } from './sql.js'
 import { byRid, storedOf, type VersionRow } from './stored.js'
@@ -23,6 +24,7 @@ export class Search {
     private readonly questions: Questions,
     private readonly includesMax: number,
     private readonly tuning: Tuning,
+    private readonly sight?: Sight,
   ) {}
 
   find(query: Query, reach: Reach): Found {
@@ -81,7 +83,7 @@ export class Search {
   private planned<T>(reach: Reach, work: (plan: Plan, order: Order) => T): T {
     const { mark } = this.questions
     try {
-      const plan = new Plan(this.lookup, reach, this.questions, this.tuning)
+      const plan = new Plan(this.lookup, reach, this.questions, this.tuning, this.sight)
       return work(plan, new Order(this.lookup, this.questions, plan, this.tuning))
     } finally {
       this.questions.release(mark)

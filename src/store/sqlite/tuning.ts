@@ -18,6 +18,8 @@ export type Tuning = {
   repeatedMin: number
   /** A patient with fewer resources of the type has them sorted. */
   timelineMin: number
+  /** Of so few candidates it is decided one by one which are within a reach that follows references. */
+  fewMax: number
   /** When more full texts wait, some are indexed at once. */
   wordingMax: number
 }
@@ -31,5 +33,6 @@ export const tuning: Tuning = {
   scannedMin: 10_000,
   repeatedMin: 50,
   timelineMin: 32,
+  fewMax: 32,
   wordingMax: 1024,
 }

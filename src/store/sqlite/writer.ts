@@ -47,6 +47,15 @@ export type Prepared = { post: Post; refs: Ref[]; kept: Kept | undefined }
 
 export type Finder = (condition: Condition, limit: number) => string[]
 
+/** Who is told what a commit did, before it is known whether it stays. */
+export type Told = {
+  audited(entries: readonly AuditEntry[]): void
+  /** A resource of the type, which refers or referred to these, is another now. */
+  wrote(type: string, rids: Iterable<number>): void
+  /** The entries of a resource are others, and the resource is the same. */
+  wroteAnew(): void
+}
+
 export class Writer {
   constructor(
     private readonly db: Connection,
@@ -55,7 +64,7 @@ export class Writer {
     private readonly rows: RowWriter,
     private readonly find: Finder,
     private readonly fullText: FullText,
-    private readonly audited: (entries: readonly AuditEntry[]) => void,
+    private readonly told: Told,
     private readonly clock: () => number,
   ) {}
 
@@ -86,7 +95,7 @@ export class Writer {
         this.refuseReferred(each, index)
         yield
       }
-    if (commit.audit) this.audited(commit.audit(committed))
+    if (commit.audit) this.told.audited(commit.audit(committed))
     return committed
   }
 
@@ -206,12 +215,14 @@ export class Writer {
       body: splice(put.serialized, version, now),
     }
     const seq = this.addVersion(rid, stored, prepared.kept ?? keepWhole(method, stored.body))
-    if (current && current.seq === null) this.moveReferences(current.rid, rid)
+    if (current && current.seq === null) this.moveReferences(type, current.rid, rid)
     const { shape, words } = prepared.post
     const posted = retarget(prepared.post.posted, (symbol) => this.ridOf(prepared.refs[-symbol - 1]!, rids))
     if (current?.seq == null) this.insert(rid, put, seq, shape)
     else this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 1, sid = ${shape} WHERE rid = ${rid}`)
-    this.replace({ tid: this.names.type(type), rid }, current?.live ? this.posted(rid) : undefined, posted, words)
+    const before = current?.live ? this.posted(rid) : undefined
+    this.replace({ tid: this.names.type(type), rid }, before, posted, words)
+    this.told.wrote(type, referredBy(before, posted))
     return { stored, outcome: current?.live ? 'updated' : 'created' }
   }
 
@@ -248,6 +259,7 @@ export class Writer {
     const seq = this.addVersion(rid, stored, keptDelete)
     const before = this.posted(rid)
     this.rows.replace(rid, before, nothingPosted)
+    this.told.wrote(type, referredBy(before))
     this.replaceWords({ tid: this.names.type(type), rid }, before, nothingPosted, new Map())
     this.db.run(sql`DELETE FROM entry WHERE rid = ${rid}`)
     this.db.run(sql`UPDATE resource SET seq = ${seq}, live = 0, sid = 0 WHERE rid = ${rid}`)
@@ -310,6 +322,7 @@ export class Writer {
     )
     this.db.run(sql`UPDATE resource SET sid = ${shape} WHERE rid = ${rid} AND sid <> ${shape}`)
     this.replace({ tid, rid }, before, posted, words)
+    this.told.wroteAnew()
   }
 
   /** The full texts whose words changed. */
@@ -332,9 +345,10 @@ export class Writer {
   }
 
   /** A resource that was referred to before it came: its place is taken in the order of creation. */
-  private moveReferences(from: number, to: number): void {
-    const referring = this.db.all<{ rid: number }>(sql`SELECT DISTINCT rid FROM reference WHERE target = ${from}`)
-    for (const { rid } of referring) {
+  private moveReferences(type: string, from: number, to: number): void {
+    const referring = this.db.column<number>(sql`SELECT DISTINCT rid FROM reference WHERE target = ${from}`)
+    this.told.wrote(type, referring)
+    for (const rid of referring) {
       const before = this.posted(rid)
       const after = retarget(before, (target) => (target === from ? to : target))
       this.rows.replace(rid, before, after)
@@ -358,4 +372,8 @@ export class Writer {
         by: { type: this.names.typeOf(by.tid), id: by.id },
       })
   }
+}
+
+function* referredBy(...posted: (Posted | undefined)[]): Generator<number> {
+  for (const each of posted) for (const { target } of each?.targets ?? []) yield target
 }

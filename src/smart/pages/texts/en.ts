@@ -81,7 +81,7 @@ export const en = {
   whatUser: '{what} that you may see yourself',
   whatSystem: '{what} of all patients of the hospital',
   whatOnly: '{what} (only {limit})',
-  whatAll: 'all health data: all types there are now, and those added in future',
+  whatAll: 'all health data (all types there are now, and those added in future)',
   whatOther: 'records of the type {type}',
   scopeOpenid: 'Know who you are',
   scopeProfile: 'Know your name',
@@ -100,7 +100,7 @@ export const en = {
   sessionSince: 'Signed in on {date}, last used {last}',
   sessionEnd: 'End this session',
   signOutAll: 'Sign out everywhere',
-  signOutAllWhy: 'Ends all your sessions on all devices, and the access of apps while you are signed in.',
+  signOutAllWhy: 'Ends all your sessions on all devices, and takes back the access of all apps.',
   signedOut: 'You are signed out.',
   signInAnew: 'Sign in again',
 

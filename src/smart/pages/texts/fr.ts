@@ -79,7 +79,7 @@ export const fr: Texts = {
   whatUser: '{what} que vous pouvez voir vous-même',
   whatSystem: '{what} de tous les patients de l’hôpital',
   whatOnly: '{what} (seulement {limit})',
-  whatAll: 'toutes les données de santé : tous les types actuels et ceux ajoutés à l’avenir',
+  whatAll: 'toutes les données de santé (tous les types actuels et ceux ajoutés à l’avenir)',
   whatOther: 'données du type {type}',
   scopeOpenid: 'Savoir qui vous êtes',
   scopeProfile: 'Connaître votre nom',
@@ -98,7 +98,7 @@ export const fr: Texts = {
   sessionSince: 'Connecté le {date}, dernière utilisation {last}',
   sessionEnd: 'Terminer cette session',
   signOutAll: 'Se déconnecter partout',
-  signOutAllWhy: 'Termine toutes vos sessions sur tous les appareils, et l’accès des applications lié à ces sessions.',
+  signOutAllWhy: 'Termine toutes vos sessions sur tous les appareils et retire l’accès de toutes les applications.',
   signedOut: 'Vous êtes déconnecté.',
   signInAnew: 'Se reconnecter',
 

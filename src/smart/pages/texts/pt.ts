@@ -77,7 +77,7 @@ export const pt: Texts = {
   whatUser: '{what} que você mesmo pode ver',
   whatSystem: '{what} de todos os pacientes do hospital',
   whatOnly: '{what} (apenas {limit})',
-  whatAll: 'todos os dados de saúde: todos os tipos que há agora e os que vierem a existir',
+  whatAll: 'todos os dados de saúde (todos os tipos que há agora e os que vierem a existir)',
   whatOther: 'registos do tipo {type}',
   scopeOpenid: 'Saber quem você é',
   scopeProfile: 'Saber o seu nome',
@@ -96,7 +96,7 @@ export const pt: Texts = {
   sessionSince: 'Aberta em {date}, usada pela última vez em {last}',
   sessionEnd: 'Terminar esta sessão',
   signOutAll: 'Sair em todo o lado',
-  signOutAllWhy: 'Termina todas as suas sessões em todos os aparelhos, e o acesso das aplicações ligado a elas.',
+  signOutAllWhy: 'Termina todas as suas sessões em todos os aparelhos e retira o acesso de todas as aplicações.',
   signedOut: 'Saiu da sua conta.',
   signInAnew: 'Entrar de novo',
 

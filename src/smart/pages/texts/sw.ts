@@ -77,7 +77,7 @@ export const sw: Texts = {
   whatUser: '{what} – ambazo wewe mwenyewe unaweza kuona',
   whatSystem: '{what} – za wagonjwa wote wa hospitali',
   whatOnly: '{what} ({limit} tu)',
-  whatAll: 'data zote za afya: aina zote zilizopo sasa, na zitakazoongezwa baadaye',
+  whatAll: 'data zote za afya (aina zote zilizopo sasa, na zitakazoongezwa baadaye)',
   whatOther: 'kumbukumbu za aina ya {type}',
   scopeOpenid: 'Kujua wewe ni nani',
   scopeProfile: 'Kujua jina lako',
@@ -96,7 +96,7 @@ export const sw: Texts = {
   sessionSince: 'Uliingia tarehe {date}, ilitumika mwisho {last}',
   sessionEnd: 'Maliza kipindi hiki',
   signOutAll: 'Toka kila mahali',
-  signOutAllWhy: 'Humaliza vipindi vyako vyote kwenye vifaa vyote, na ruhusa za programu zinazotegemea vipindi hivyo.',
+  signOutAllWhy: 'Humaliza vipindi vyako vyote kwenye vifaa vyote, na huondoa ruhusa za programu zote.',
   signedOut: 'Umetoka.',
   signInAnew: 'Ingia tena',
 
