@@ -57,9 +57,7 @@ export class Slices {
       case 'profile':
         return items.some((each) => constraints.some((one) => this.isTyped(one, each) && this.hasProfile(one, each)))
       default:
-        return (
-          constraints.length > 0 && items.some((each) => constraints.every((one) => this.check.conforms(one, each)))
-        )
+        return items.some((each) => constraints.some((one) => this.check.conforms(one, each)))
     }
   }
 
@@ -90,7 +88,12 @@ export class Slices {
         return named.flatMap((each) => this.constraintsAt(each, rest))
       }
       const child = constraint.children.get(step.name)
-      if (child) return this.constraintsAt(child, rest)
+      if (child) {
+        const said = this.constraintsAt(child, rest)
+        if (said.length > 0) return said
+        // What is said of a slice on the way is enough for one of the values there.
+        return [...child.slices.values()].flatMap((each) => this.constraintsAt(each, rest))
+      }
       // A pattern or fixed value above the end of the path says what stands below.
       const part = partOf(constraint, step.name)
       return part ? this.constraintsAt(part, rest) : []
