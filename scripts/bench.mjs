@@ -3,6 +3,9 @@
  *
  * npm run bench [-- --quick] [-- --only reads,searches,...]
  *
+ * With MONGODB_URL the rows of MongoDB are measured instead, beside plain calls of the driver on the same server
+ * (scripts/bench/floor-mongo.mjs); two databases are made there and dropped.
+ *
  * Ours runs as `npm start` would start it, on a temporary store with durable commits. The floors do the same work
  * without FHIR (scripts/bench/floor.mjs). Only ratios of one run mean something; machines are shared and noisy.
  */
@@ -15,8 +18,9 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import Database from 'better-sqlite3'
+import { MongoClient } from 'mongodb'
 import { observation, patientBundle, random } from './bench/data.mjs'
-import { compare, median } from './bench/load.mjs'
+import { compare, cpuSeconds, median } from './bench/load.mjs'
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } })
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -37,7 +41,8 @@ console.log(
   `${cpus().length} x ${cpus()[0].model}, Node ${process.version}; ${rounds} rounds of ${seconds} s, alternating\n`,
 )
 try {
-  await main()
+  if (process.env.MONGODB_URL) await onMongo(process.env.MONGODB_URL)
+  else await main()
 } finally {
   for (const child of running) child.kill('SIGTERM')
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
@@ -128,6 +133,106 @@ async function main() {
   print()
 }
 
+async function onMongo(server) {
+  const client = new MongoClient(server)
+  const names = ['ours', 'floor'].map((name) => `bench-${name}-${process.pid}`)
+  const [ourUrl, floorUrl] = names.map((name) => {
+    const url = new URL(server)
+    url.pathname = `/${name}`
+    return url.href
+  })
+  const { version, modules = [] } = await client.db('admin').command({ buildInfo: 1 })
+  console.log(
+    modules.includes('stand-in') ? 'MongoDB: the stand-in; only ratios mean anything\n' : `MongoDB ${version}\n`,
+  )
+  try {
+    const ours = await startOurs(ourUrl)
+    const floor = await startMongoFloor(floorUrl)
+    const bundles = Array.from({ length: patients }, (_, number) => patientBundle(number, number === 0 ? 907 : 60))
+    for (const { url } of [ours, floor]) for (const bundle of bundles) await post(url, bundle)
+    await mongoRows(ours, floor)
+    await stop(ours.child)
+    await stop(floor.child)
+  } finally {
+    for (const name of names) await client.db(name).dropDatabase()
+    await client.close()
+  }
+  print()
+}
+
+async function mongoRows(ours, floor) {
+  const targets = (path, request = {}) => [
+    { name: 'ours', request: { url: ours.url + path, ...request }, pid: ours.child.pid },
+    { name: 'driver', request: { url: floor.url + path, ...request }, pid: floor.child.pid },
+  ]
+  await measure('reads', async () => {
+    for (const connections of [32, 1])
+      ratios(
+        `read by id, ${connections} connections`,
+        await compare(targets('/Observation/bench-1-o5'), { connections, rounds, seconds }),
+        '0.70',
+      )
+  })
+  await measure('searches', async () => {
+    const path = '/Observation?patient=bench-1&_count=20'
+    ratios(
+      '20 Observations of a patient, 8 connections',
+      await compare(targets(path), { connections: 8, rounds, seconds }),
+      '0.70',
+    )
+  })
+  await measure('creates', async () => {
+    const body = JSON.stringify(observation(random(7), undefined, 'bench-1', 'bench-1-v0', '2024-05-01T08:00:00+00:00'))
+    const request = { method: 'POST', body, headers: { 'content-type': 'application/fhir+json' } }
+    for (const connections of [1, 8, 32])
+      ratios(
+        `durable create, ${connections} connections`,
+        await compare(targets('/Observation', request), { connections, rounds, seconds }),
+        '0.60',
+      )
+  })
+  await measure('bundles', async () => {
+    const rates = { ours: [], driver: [] }
+    const cpus = { ours: [], driver: [] }
+    for (let round = 0, number = 1000; round < rounds; round++)
+      for (const [name, { url }] of [
+        ['ours', ours],
+        ['driver', floor],
+      ]) {
+        const start = performance.now()
+        const { pid } = name === 'ours' ? ours.child : floor.child
+        const before = cpuSeconds(pid)
+        let resources = 0
+        for (let i = 0; i < 4; i++) {
+          const bundle = patientBundle(number++, 500)
+          await post(url, bundle)
+          resources += bundle.entry.length
+        }
+        rates[name].push(resources / ((performance.now() - start) / 1000))
+        cpus[name].push(((cpuSeconds(pid) - before) * 1e6) / resources)
+      }
+    const rowOf = (name, list = rates[name]) => ({
+      cpu: median(cpus[name]),
+      rate: median(list),
+      p50: '-',
+      p95: '-',
+      spread: (Math.max(...list) - Math.min(...list)) / median(list),
+    })
+    ratios('bundles of 551 resources, resources', { ours: rowOf('ours'), driver: rowOf('driver') }, '0.50')
+  })
+}
+
+async function startMongoFloor(url) {
+  const port = await freePort()
+  const child = spawn(process.execPath, [join(root, 'scripts/bench/floor-mongo.mjs'), url, String(port)], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  running.add(child)
+  await answering(`http://127.0.0.1:${port}/fhir/Observation?patient=none&_count=1`, child)
+  return { url: `http://127.0.0.1:${port}/fhir`, child }
+}
+
 async function measure(name, run) {
   if (!wanted || wanted.includes(name)) await run()
 }
@@ -138,6 +243,8 @@ function ratios(name, measured, goal) {
   const parts = Object.entries(floors).map(
     ([kind, { rate }]) => `${kind} ${Math.round(rate)}/s (${(ours.rate / rate).toFixed(2)})`,
   )
+  // What both did to the CPU: where the database shares the machine, the rates say little of ours.
+  if (ours.cpu) parts.push(`CPU a request ${Math.round(ours.cpu)} µs beside ${Math.round(floors.driver.cpu)} µs`)
   rows.push([
     name,
     `${Math.round(ours.rate)}/s ±${Math.round(ours.spread * 50)} %`,
@@ -270,7 +377,7 @@ async function startOurs(path, probe = '/metadata') {
       ...process.env,
       PORT: String(port),
       HOST: '127.0.0.1',
-      STORE: `sqlite:${path}`,
+      STORE: path.startsWith('mongodb') ? path : `sqlite:${path}`,
       AUTH: 'off',
       LOG_LEVEL: 'warn',
       // As in the Dockerfile.
@@ -354,12 +461,6 @@ async function stop(child) {
 
 function residentMegabytes(pid) {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024)
-}
-
-/** User and system time of a process in seconds (clock ticks are 1/100 s on Linux). */
-function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 function freePort() {

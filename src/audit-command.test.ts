@@ -5,11 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import Database from 'better-sqlite3'
 import { Binary, MongoClient } from 'mongodb'
-import { pino } from 'pino'
 import { auditCommands } from './audit-command.js'
-import type { Input } from './command.js'
+import type { Input, Operated } from './command.js'
 import { readConfig } from './config.js'
-import { operated } from './operated.js'
 import { startServer } from './server.js'
 import { openSite, type Site } from './site.js'
 import { genesis, linkOf } from './store/audit-chain.js'
@@ -53,7 +51,7 @@ function anew(records: readonly Record[]): Record[] {
 }
 
 const audit = (site: Site, command: string, input: Input = {}) =>
-  auditCommands.actions[`audit ${command}`]!(operated(readConfig({}), site, pino({ level: 'silent' })), input)
+  auditCommands.actions[`audit ${command}`]!({ site } as Operated, input)
 
 /** Some patients, read by somebody. */
 async function someAccesses(base: string): Promise<void> {
@@ -65,7 +63,7 @@ async function someAccesses(base: string): Promise<void> {
   }
 }
 
-const settings = { AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
+const settings = { AUTH: 'off', AUDIT: 'on', PORT: '0', LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' }
 let folder: string
 
 beforeAll(() => {

@@ -20,6 +20,7 @@ const production = {
   MAIL: 'smtp://mail.h.example',
   SMS: 'https://sms.h.example/send',
   WEBHOOK_KEY: 'sixteen or more characters',
+  MASTER_KEY: '0123456789abcdef'.repeat(4),
 }
 
 describe('settings', () => {
@@ -29,7 +30,7 @@ describe('settings', () => {
       port: 8080,
       baseUrl: undefined,
       store: { kind: 'sqlite', path: './data/hospital.db' },
-      auth: 'off',
+      auth: 'on',
       corsOrigins: [],
       bodyMax: 32 * 1024 * 1024,
       requestTimeoutMs: 120_000,
@@ -82,15 +83,15 @@ describe('settings', () => {
   })
 
   test.each([['0.0.0.0'], ['::'], ['192.168.1.5'], ['hospital.example']])('AUTH=off is refused on HOST=%s', (host) => {
-    expect(message({ HOST: host })).toMatch(/reachable by others/)
+    expect(message({ AUTH: 'off', HOST: host })).toMatch(/reachable by others/)
   })
 
   test.each([['127.0.0.1'], ['127.5.5.5'], ['::1'], ['localhost']])('AUTH=off is allowed on HOST=%s', (host) => {
-    expect(message({ HOST: host })).toBe('accepted')
+    expect(message({ AUTH: 'off', HOST: host })).toBe('accepted')
   })
 
   test('AUTH=off is refused in production', () => {
-    expect(message({ NODE_ENV: 'production' })).toMatch(/AUTH=off .*refused while NODE_ENV=production/)
+    expect(message({ AUTH: 'off', NODE_ENV: 'production' })).toMatch(/AUTH=off .*refused while NODE_ENV=production/)
   })
 
   test('http: to this machine is refused in production', () => {
@@ -113,6 +114,7 @@ describe('settings', () => {
     [{ AUTH: 'off' }, /AUTH=off .*refused while NODE_ENV=production/],
     [{ MAIL: 'console' }, /MAIL=console .*refused while NODE_ENV=production/],
     [{ SMS: '' }, /SMS=console \(default\) .*refused while NODE_ENV=production/],
+    [{ MASTER_KEY: '' }, /MASTER_KEY must be set/],
     [{ WEBHOOK_KEY: 'short' }, /WEBHOOK_KEY must have 16 characters/],
   ])('production refuses %j', (more, expected) => {
     expect(message(production)).toBe('accepted')

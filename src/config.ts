@@ -247,7 +247,7 @@ export const settings = {
   ),
   auth: choice(
     'AUTH',
-    'off',
+    'on',
     ['on', 'off'],
     'Who may ask. `on`: who brings a token. `off`: everybody who reaches the port may do everything; for trying out, on loopback only.',
     (value) => value === 'off',
@@ -495,6 +495,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     )
   if (config.auth === 'on' && production && !config.baseUrl?.startsWith('https:'))
     throw new ConfigError('BASE_URL must be set to the https: address of the server while NODE_ENV=production.')
+  if (production && config.auth === 'on' && !config.masterKey)
+    throw new ConfigError('MASTER_KEY must be set while NODE_ENV=production: `openssl rand -base64 32` prints one.')
   if ((isWebhook(config.mail) || isWebhook(config.sms)) && config.webhookKey.length < 16)
     throw new ConfigError('WEBHOOK_KEY must have 16 characters at least, so that receivers can trust messages.')
   if ((config.tlsCert === '') !== (config.tlsKey === ''))

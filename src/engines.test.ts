@@ -37,7 +37,13 @@ async function start(): Promise<Both> {
   }
   const embedded = await startTestServer({}, wiring())
   const mongod = await startMongod()
-  const config = readConfig({ PORT: '0', STORE: databaseOf(mongod.url), LOG_LEVEL: 'silent', CLOSE_TIMEOUT: '1' })
+  const config = readConfig({
+    AUTH: 'off',
+    PORT: '0',
+    STORE: databaseOf(mongod.url),
+    LOG_LEVEL: 'silent',
+    CLOSE_TIMEOUT: '1',
+  })
   return { mongod, servers: [embedded, await startServer(config, wiring())] }
 }
 

@@ -23,7 +23,14 @@ const started = (parameters: string[], environment: Record<string, string> = {})
   const { NODE_OPTIONS: _, ...inherited } = process.env
   const child = spawn(process.execPath, ['--import', 'tsx', main, ...parameters], {
     cwd: root,
-    env: { ...inherited, STORE: `sqlite:${join(folder, 'a.db')}`, PORT: '0', LOG_LEVEL: 'silent', ...environment },
+    env: {
+      ...inherited,
+      AUTH: 'off',
+      STORE: `sqlite:${join(folder, 'a.db')}`,
+      PORT: '0',
+      LOG_LEVEL: 'silent',
+      ...environment,
+    },
   })
   children.push(child)
   return child
@@ -59,7 +66,21 @@ describe('the command line', () => {
   test('shows help and its version', async () => {
     const help = await run(['--help'])
     expect(help.code).toBe(0)
-    for (const command of ['serve', 'load', 'reindex', 'check', 'backup', 'config', 'tenant'])
+    for (const command of [
+      'serve',
+      'load',
+      'reindex',
+      'check',
+      'backup',
+      'config',
+      'tenant',
+      'user',
+      'client',
+      'token',
+      'keys',
+      'fixtures',
+      'audit',
+    ])
       expect(help.out).toContain(command)
     expect((await run(['load', '--help'])).out).toContain('--to')
     expect((await run(['version'])).out).toMatch(/^hospitallink \d+\.\d+\.\d+, FHIR 4\.0\.1, Node /)
@@ -127,6 +148,52 @@ describe('the command line', () => {
     expect((await run(['check'], { STORE: `sqlite:${join(folder, 'copy.db')}` })).out).toContain('2 resources')
     expect(await run(['reindex'])).toMatchObject({ code: 0, out: '2 resources indexed anew.\n' })
   }, 60_000)
+
+  test('with AUTH=on it starts with a link for the first administrator, and tokens are made while it runs', async () => {
+    const environment = { AUTH: 'on', STORE: `sqlite:${join(folder, 'on.db')}` }
+    const serving = started(['serve', '--hints'], environment)
+    const end = ended(serving)
+    const base = await baseOf(serving)
+    const link = /http\S*invitation\?token=\S+/
+    const caller = '{"user":"Practitioner/bob","role":"doctor"}'
+    const { out: token } = await run(['token', '--caller', caller], environment)
+    expect(token).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    const file = join(folder, 'callers.ndjson')
+    writeFileSync(file, `${caller}\n\n${caller}\n`)
+    expect((await run(['token', '--callers', file], environment)).out.trim().split('\n')).toHaveLength(2)
+    const refused = await run(['token', '--caller', caller], {
+      ...environment,
+      NODE_ENV: 'production',
+      BASE_URL: 'https://h.example/fhir',
+      MAIL: 'none',
+      SMS: 'none',
+      MASTER_KEY: '00'.repeat(32),
+    })
+    expect(refused).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining('refused while NODE_ENV=production'),
+    })
+
+    expect((await fetch(`${base}/Organization`)).status).toBe(401)
+    const answer = await fetch(`${base}/Organization`, { headers: { Authorization: `Bearer ${token.trim()}` } })
+    expect(answer.status).toBe(200)
+    const added = await run(
+      ['user', 'add', 'Bob', '--role', 'doctor', '--user', 'Practitioner/bob', '--user-name', 'bob'],
+      environment,
+    )
+    expect(added.code).toBe(0)
+    expect((await run(['user', 'list', '--json'], environment)).out).toContain(
+      '"user":{"type":"Practitioner","id":"bob"}',
+    )
+    expect(await run(['user', 'add', 'B', '--role', 'doctor', '--user', 'bob'], environment)).toMatchObject({ code: 2 })
+    serving.kill('SIGTERM')
+    const { out } = await end
+    expect(out).toMatch(link)
+    expect(out).toContain('npx hospitallink fixtures')
+    expect((await run(['user', 'list'], environment)).out).toContain('Practitioner/bob')
+    expect((await run(['user', 'first'], environment)).err).toContain('There is somebody already')
+  }, 90_000)
 
   test('says that a port is taken', async () => {
     const serving = started(['serve'], { STORE: `sqlite:${join(folder, 'b.db')}` })

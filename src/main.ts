@@ -10,6 +10,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { doorOf, type Input } from './command.js'
 import { askDoor, sentences } from './command-door.js'
 import { type Config, ConfigError, readConfig, rows, written } from './config.js'
+import type { Site, World } from './site.js'
 
 const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version
@@ -47,11 +48,13 @@ program
   .command('reindex')
   .description('compute again what search knows, of all resources or of one type')
   .option('--type <type>', 'a resource type, such as Observation')
+  .option('--tenant <name>', 'of another tenant than the default one')
   .action(reindex)
 
 program
   .command('check')
   .description('compare the indexes, the history and the order of changes with the resources')
+  .option('--tenant <name>', 'of another tenant than the default one')
   .action(check)
 
 program
@@ -97,7 +100,7 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
     console.log(
       `\nNobody can sign in yet. This link makes the first administrator, once, within 72 hours:\n\n  ${first}\n`,
     )
-  if (hints) console.log(hintsFor(server.baseUrl))
+  if (hints) console.log(hintsFor(server.baseUrl, config.auth === 'on'))
   let stopping = false
   const stop = (signal: string) => {
     // The second signal of an impatient person ends it at once.
@@ -113,16 +116,23 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
   process.on('SIGTERM', () => stop('SIGTERM'))
 }
 
-const hintsFor = (baseUrl: string): string => `
+const hintsFor = (baseUrl: string, isOn: boolean): string => `
 Try in another terminal:
 
   curl ${baseUrl}/metadata
+${isOn ? withTokens(baseUrl) : withoutTokens(baseUrl)}
+
+Ctrl+C stops it; the data stay.`
+
+const withoutTokens = (baseUrl: string): string => `\
   curl -X POST ${baseUrl}/Patient -H 'Content-Type: application/fhir+json' \\
     -d '{"resourceType":"Patient","name":[{"family":"Okello","given":["Grace"]}],"birthDate":"1988-04-12"}'
   curl '${baseUrl}/Patient?family=okello'
-  npx hospitallink load FILE-OR-FOLDER
+  npx hospitallink load FILE-OR-FOLDER`
 
-Ctrl+C stops it; the data stay.`
+const withTokens = (baseUrl: string): string => `\
+  npx hospitallink fixtures > fixtures.env      # a hospital, a patient, and tokens for trying out
+  curl ${baseUrl}/Patient -H "Authorization: Bearer $(sed -n s/^TOKEN_A=//p fixtures.env)"`
 
 type LoadOptions = { to?: string; token?: string; jobs: number }
 
@@ -154,16 +164,16 @@ async function loadPaths(paths: string[], options: LoadOptions): Promise<void> {
   if (loaded.failures.length) process.exitCode = 1
 }
 
-async function reindex({ type }: { type?: string }): Promise<void> {
+async function reindex({ type, tenant = 'default' }: { type?: string; tenant?: string }): Promise<void> {
   const { resourceTypes } = await import('./fhir/index.js')
   if (type !== undefined && !resourceTypes.includes(type)) throw new ConfigError(`R4 has no resource type "${type}".`)
-  const { defaultTenant, openSite } = await import('./site.js')
+  const { openSite } = await import('./site.js')
   const { reindexed } = await import('./interactions/index.js')
   const { progressOn } = await import('./progress.js')
   const site = await openSite(readConfig(process.env))
-  const world = (await site.world(defaultTenant))!
   const progress = progressOn(process.stderr)
   try {
+    const world = await tenantOf(site, tenant)
     const counts = await world.context.store.maintenance.count()
     const types = (type === undefined ? resourceTypes : [type]).filter((each) => counts[each])
     const total = types.reduce((sum, each) => sum + counts[each]!, 0)
@@ -180,12 +190,18 @@ async function reindex({ type }: { type?: string }): Promise<void> {
   }
 }
 
-async function check(): Promise<void> {
-  const { defaultTenant, openSite } = await import('./site.js')
+async function tenantOf(site: Site, name: string): Promise<World> {
+  const world = await site.world(name)
+  if (!world) throw new ConfigError(`There is no tenant "${name}"; "hospitallink tenant list" shows them.`)
+  return world
+}
+
+async function check({ tenant = 'default' }: { tenant?: string }): Promise<void> {
+  const { openSite } = await import('./site.js')
   const { entriesOf } = await import('./interactions/index.js')
   const site = await openSite(readConfig(process.env))
-  const world = (await site.world(defaultTenant))!
   try {
+    const world = await tenantOf(site, tenant)
     const findings = await world.context.store.maintenance.check(({ body }) => entriesOf(world.context, body))
     for (const finding of findings) console.log(finding)
     const counts = Object.values(await world.context.store.maintenance.count())

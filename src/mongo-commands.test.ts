@@ -55,7 +55,7 @@ describe('commands of an interaction', () => {
     await mongod.close()
   })
 
-  test.each<[string, number, string, string, unknown?]>([
+  test.each<[string, number, string, string, ...unknown[]]>([
     ['a create', 4, 'POST', '/Observation', observation],
     ['an update that creates', 4, 'PUT', '/Patient/2', patient('2', 'a')],
     ['an update', 5, 'PUT', '/Patient/2', patient('2', 'b')],
@@ -77,7 +77,7 @@ describe('commands of an interaction', () => {
     ['everything of a patient', 3, 'GET', '/Patient/1/$everything'],
     ['a transaction of 50 updates that create', 4, 'POST', '', fifty(putting('a'))],
     ['a transaction of 50 updates', 5, 'POST', '', fifty(putting('b'))],
-  ])('%s: at most %d', async (_, most, method, path, body) => {
+  ])('%s: at most %d', async (_, most, method, path, ...[body]) => {
     // Nothing is left to number: what comes now is of this interaction; and the patrol may come in between.
     await new Promise((resolve) => setTimeout(resolve, 150))
     proxy.reset()

@@ -57,7 +57,11 @@ test('a running request ends before the server does', async () => {
 })
 
 test('the endpoint can be mounted in an Express application, at a path of its own', async () => {
-  const config = readConfig({ STORE: `sqlite:${join(folder, 'a.db')}`, BASE_URL: 'https://hospital.example/r4' })
+  const config = readConfig({
+    AUTH: 'off',
+    STORE: `sqlite:${join(folder, 'a.db')}`,
+    BASE_URL: 'https://hospital.example/r4',
+  })
   const site = await openSite(config)
   const world = (await site.world(defaultTenant))!
   const app = express()
@@ -78,4 +82,16 @@ test('a base URL at the root leaves health and metrics where they are', async ()
   )
   expect((await root.get('/health').set('Host', 'localhost').expect(200)).body).toEqual({ status: 'ok' })
   await server.close()
+})
+
+test('a server that cannot keep up says so before it does anything', async () => {
+  const config = readConfig({ STORE: `sqlite:${join(folder, 'a.db')}` })
+  const site = await openSite(config)
+  const world = (await site.world(defaultTenant))!
+  const app = express()
+  app.use('/fhir', fhirOf(config, world, pino({ level: 'silent' }), { admit: () => {}, isOverloaded: () => true }))
+  const answer = await supertest(app).get('/fhir/Patient').expect(503)
+  expect(answer.headers['retry-after']).toBe('1')
+  expect(answer.body).toMatchObject({ resourceType: 'OperationOutcome', issue: [{ code: 'transient' }] })
+  await site.close()
 })

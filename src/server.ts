@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import express from 'express'
+import express, { type ErrorRequestHandler } from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { addressFrom, anyone } from './access/index.js'
@@ -228,6 +228,13 @@ async function handleOf(work: Work, log: Logger, load: Overload, identify: Wirin
   app.use((_request, response) => {
     response.status(404).type('text').send(`There is nothing here. The FHIR base is ${baseUrl}\n`)
   })
+  // Express's own page for errors shows the stack.
+  const failed: ErrorRequestHandler = (error: unknown, _request, response, next) => {
+    log.error({ err: error }, 'a page met an error of the server')
+    if (response.headersSent) next(error)
+    else response.status(500).type('text').send('The server failed; its log has the reason.\n')
+  }
+  app.use(failed)
   const hosts = new Set(baseUrls.map((url) => new URL(url).host))
   const oauth = authorizations && {
     path: new URL(issuerOf(world)).pathname,

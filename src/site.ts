@@ -55,15 +55,18 @@ export type Tenant = { name: string; title: string }
 /** Tenants are named in URLs, in lower case so that no two differ in case only. */
 export const isTenantName = (name: string): boolean => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name)
 
-const openDatabase = (config: Config, clock: (() => number) | undefined): Promise<Database> => {
+const openDatabase = (config: Config, { clock, log }: Wiring): Promise<Database> => {
   const { store, includesMax, storeTimeoutMs: timeLimitMs } = config
   const options = { includesMax, ...(clock && { clock }) }
-  return store.kind === 'mongodb' ? openMongo(store.url, { ...options, timeLimitMs }) : openSqlite(store.path, options)
+  const say = (sentence: string) => log?.info(sentence)
+  return store.kind === 'mongodb'
+    ? openMongo(store.url, { ...options, timeLimitMs, say })
+    : openSqlite(store.path, options)
 }
 
 /** `port` is the one that is listened on, where the settings leave it open. */
 export async function openSite(config: Config, wiring: Wiring & { port?: number } = {}): Promise<Site> {
-  const database = await openDatabase(config, wiring.clock)
+  const database = await openDatabase(config, wiring)
   const worlds = new Map<string, Promise<Opened | undefined>>()
   const known = async (tenant: string) =>
     tenant === defaultTenant || (isTenantName(tenant) && (await database.secrets.get(keyOf(tenant))) !== undefined)
@@ -124,7 +127,7 @@ async function openWorld(
     settings: { ...config, sealingKey: await sealingKeyOf(store) },
     report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
   }
-  const definitions = await Definitions.open(context)
+  const definitions = await Definitions.open(context, { shared: config.store.kind === 'mongodb' })
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,

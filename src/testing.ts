@@ -23,6 +23,7 @@ export async function startTestServer(
   const store = storeOfItsOwn(process.env['TEST_STORE'])
   const config = readConfig({
     PORT: '0',
+    AUTH: 'off',
     STORE: store.url,
     LOG_LEVEL: 'silent',
     CLOSE_TIMEOUT: '1',

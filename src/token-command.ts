@@ -41,6 +41,10 @@ export const tokenCommands: CommandGroup = {
       .action(({ caller, callers }: { caller?: string; callers?: string }) => {
         if ((caller === undefined) === (callers === undefined))
           throw new CommandRefused('Give either --caller or --callers.')
+        if (process.env['NODE_ENV'] === 'production')
+          throw new CommandRefused(
+            'Development tokens are refused while NODE_ENV=production; register a client instead.',
+          )
         const lines = caller !== undefined ? [caller] : linesOf(callers!)
         return run('token', { callers: lines })
       })

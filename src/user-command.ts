@@ -96,6 +96,7 @@ export const userCommands: CommandGroup = {
   },
   actions: {
     'user add': async (operated, input) => {
+      await checkRole(neededOf(input, 'role'))
       const people = await peopleOf(operated, input)
       const userName = textOf(input, 'userName')
       const password = textOf(input, 'password')
@@ -109,6 +110,7 @@ export const userCommands: CommandGroup = {
       return [subject]
     },
     'user invite': async (operated, input) => {
+      await checkRole(neededOf(input, 'role'))
       const people = await peopleOf(operated, input)
       const { link } = await people.invite({ ...describedIn(input), contact: neededOf(input, 'contact') })
       return [link]
@@ -135,6 +137,7 @@ export const userCommands: CommandGroup = {
       return [`${name} may sign in again.`]
     },
     'user role': async (operated, input) => {
+      await checkRole(neededOf(input, 'role'))
       const organizations = listOf(input, 'organization')
       const { name, role } = await (await peopleOf(operated, input)).change(neededOf(input, 'subject'), {
         role: neededOf(input, 'role'),
@@ -155,6 +158,13 @@ export const userCommands: CommandGroup = {
       return [link]
     },
   },
+}
+
+/** Somebody with a misspelt role would see nothing, and nobody would know why. */
+async function checkRole(role: string): Promise<void> {
+  const { roleTable } = await import('./access/index.js')
+  if (!roleTable.roles.has(role))
+    throw new CommandRefused(`There is no role "${role}"; there are ${[...roleTable.roles.keys()].join(', ')}.`)
 }
 
 function describedIn(input: Input) {

@@ -67,7 +67,7 @@ function whoIs({ name }: Role): Who {
   const [type, id] = (users[name] ?? 'Practitioner/other-a').split('/')
   const isOfNone = name === 'platform-administrator' || name === 'tenant-administrator' || name === 'auditor'
   const belongs = isOfNone ? {} : { organizations: ['a'], hospitals: ['a'], custodian: 'a' }
-  return name === 'system' || name === 'peer'
+  return name === 'backend' || name === 'peer'
     ? { role: name, kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...belongs }
     : { role: name, user: { type: type!, id: id! }, scope: 'user/*.cruds', ...belongs }
 }

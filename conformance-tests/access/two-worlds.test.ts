@@ -26,7 +26,7 @@ const callers: Record<string, Who> = {
     scope: 'user/Patient.rs user/Observation.rs?category=laboratory',
     ...a,
   },
-  system: { role: 'system', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a },
+  system: { role: 'backend', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a },
   peer: { role: 'peer', kind: 'system', client: 'b', scope: 'system/*.cruds', organizations: ['b'], hospitals: ['b'] },
   administrator: { role: 'tenant-administrator', user: { type: 'Practitioner', id: 'admin' }, scope: 'user/*.cruds' },
 }

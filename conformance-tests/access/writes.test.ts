@@ -19,7 +19,7 @@ const manager: Who = {
   scope: 'user/*.cruds',
   ...a,
 }
-const ehr: Who = { role: 'system', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a }
+const ehr: Who = { role: 'backend', kind: 'system', client: 'ehr', scope: 'system/*.cruds', ...a }
 const patient: Who = {
   role: 'patient',
   user: { type: 'Patient', id: 'mine' },
@@ -336,4 +336,28 @@ describe('writes', () => {
     expect((await as(ehr).remove('Observation?identifier=same')).status).toBe(204)
     expect((await as(undefined).get('Observation/far-same')).status).toBe(200)
   })
+
+  test('criteria delete no more than the caller may delete', async () => {
+    const [here, there] = ['here', 'there'].map((id) => ({
+      resourceType: 'Practitioner',
+      id: `leaving-${id}`,
+      identifier: [{ value: 'leaving' }],
+    }))
+    await given(here!)
+    await given(there!, 'b')
+    const fresh = { ...manager, signedIn: { at: Date.now(), methods: ['pwd', 'mfa'] } }
+    const entry = [{ request: { method: 'DELETE', url: 'Practitioner?identifier=leaving' } }]
+    for (const type of ['batch', 'transaction'])
+      expect((await as(fresh).post('', { resourceType: 'Bundle', type, entry })).text).toContain(
+        'you may not delete every Practitioner',
+      )
+    expect((await as(undefined).get('Practitioner/leaving-there')).status).toBe(200)
+    const onlyHere = 'Practitioner?identifier=leaving&_id=leaving-here'
+    expect((await as(fresh).remove(onlyHere)).status).toBe(204)
+    expect((await as(undefined).get('Practitioner/leaving-here')).status).toBe(410)
+    expect((await as(doctor).remove('Observation?code:text=x')).status).toBe(403)
+  })
+
+  test('how the store finds things is not told', async () =>
+    expect((await as(doctor).get('Observation?_explain=true')).status).toBe(403))
 })

@@ -273,7 +273,7 @@ describe('X-Request-Id', () => {
   })
 })
 
-test('an answer about many patients has an event for each of the first, and one that names all others', async () => {
+test('an answer about many patients has an event for each, and none tells of the others', async () => {
   const entry = Array.from({ length: 130 }, () => ({
     request: { method: 'POST', url: 'Patient' },
     resource: { resourceType: 'Patient', name: [{ family: 'Crowd' }] },
@@ -281,5 +281,5 @@ test('an answer about many patients has an event for each of the first, and one 
   await post('', { resourceType: 'Bundle', type: 'transaction', entry })
   const events = await eventsOf(await get('Patient?family=Crowd&_count=130'))
   const counts = events.map(({ entity = [] }) => entity.filter(({ role }) => role?.code === '1').length)
-  expect(counts.sort((a, b) => a - b)).toEqual([...new Array(99).fill(1), 31])
+  expect(counts).toEqual(new Array(130).fill(1))
 })

@@ -14,10 +14,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { pino } from 'pino'
 import { auditCommands } from '../../src/audit-command.js'
+import type { Operated } from '../../src/command.js'
 import { readConfig } from '../../src/config.js'
-import { operated } from '../../src/operated.js'
 import { openSite, type Site } from '../../src/site.js'
 
 const kills = Number(process.env['KILLS'] ?? 5)
@@ -171,11 +170,11 @@ test(
       await sleep(200 + Math.random() * 1300)
       await killed()
       await Promise.all(working)
-      const config = readConfig(settings())
-      const site = await openSite(config)
+      const site = await openSite(readConfig(settings()))
       try {
-        const work = operated(config, site, pino({ level: 'silent' }))
-        expect(await auditCommands.actions['audit verify']!(work, {})).toEqual([expect.stringMatching(/all in order/)])
+        expect(await auditCommands.actions['audit verify']!({ site } as Operated, {})).toEqual([
+          expect.stringMatching(/all in order/),
+        ])
         const { requests, versions, stored } = await inspected(site)
         expect(answered.filter(({ request }) => !requests.has(request))).toEqual([])
         expect(stored.filter((each) => !versions.has(each))).toEqual([])

@@ -4,9 +4,8 @@
  * Everything goes over HTTP, as https://hl7.org/fhir/smart-app-launch/STU2.2/ describes it. Sign-in itself is believed:
  * its pages have tests of their own.
  */
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, randomUUID, sign } from 'node:crypto'
 import { afterAll, beforeAll, expect } from '@jest/globals'
-import jwt from 'jsonwebtoken'
 import { server as serverCaller } from '../../src/access/index.js'
 import { openAuthorization } from '../../src/authorization.js'
 import { readConfig } from '../../src/config.js'
@@ -408,11 +407,10 @@ export function assertion(
     ...claims,
   }
   const payload = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
-  return jwt.sign(payload, key.private, {
-    algorithm: key.alg,
-    noTimestamp: true,
-    header: { alg: key.alg, typ: 'JWT', kid: key.kid, ...header },
-  })
+  const parts = [{ alg: key.alg, typ: 'JWT', kid: key.kid, ...header }, payload]
+  const input = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  const signature = sign('sha384', Buffer.from(input), { key: key.private, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
 }
 
 export const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'

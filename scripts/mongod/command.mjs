@@ -207,8 +207,10 @@ function prepare(context, command, name) {
   const { body, server } = context
   if (typeof context.database !== 'string' || context.database === '' || /[/\\. "$*<>:|?\0]/.test(context.database))
     refuse(73, `Invalid database name: '${context.database}'`)
-  if (isForbidden(server.pose.user, name, context.database, body))
+  if (isForbidden(server.pose.user, name, context.database, body)) {
+    server.forbidden.push(name)
     refuse(13, `not authorized on ${context.database} to execute command ${name}`)
+  }
   if (command.admin && context.database !== 'admin') refuse(13, `${name} may only be run against the admin database.`)
   for (const member of Object.keys(body))
     if (member !== name && !GENERAL.has(member) && !command.fields.includes(member))

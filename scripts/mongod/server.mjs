@@ -40,6 +40,8 @@ export class Server {
     this.steppedDownUntil = 0
     /** how often each command was run */
     this.counts = new Map()
+    /** what a user without the right for it asked for */
+    this.forbidden = []
     this.connections = new Set()
     this.nextConnection = 1
   }

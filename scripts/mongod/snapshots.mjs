@@ -6,7 +6,7 @@
 import { refuse } from './errors.mjs'
 
 /** A server keeps five minutes of history; a test needs less. */
-const KEPT_MS = 60_000
+const KEPT_MS = 10_000
 
 /** @typedef {{ time: import('bson').Timestamp, view: import('./store.mjs').View, until: number }} Snapshot */
 

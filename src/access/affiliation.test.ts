@@ -37,6 +37,9 @@ const tree = lookAt(
   organization('closed', 'a', { active: false }),
   organization('below-closed', 'closed'),
   organization('elsewhere', undefined, { partOf: { reference: 'http://other.example/Organization/a' } }),
+  organization('own-part', 'a', custody('a')),
+  organization('their-part', 'a', custody('b')),
+  organization('below-theirs', 'their-part', custody('a')),
   organization('named', undefined, { partOf: { display: 'a' } }),
 )
 
@@ -45,12 +48,15 @@ describe('from an organisation up to its hospital', () => {
     ['a', ['a']],
     ['a-ward', ['a-ward', 'a']],
     ['a-room', ['a-room', 'a-ward', 'a']],
-    ['gone', undefined],
+    ['gone', ['gone']],
     ['lost', undefined],
     ['egg', undefined],
     ['self', undefined],
     ['closed', undefined],
     ['below-closed', undefined],
+    ['own-part', ['own-part', 'a']],
+    ['their-part', undefined],
+    ['below-theirs', undefined],
     ['elsewhere', undefined],
     ['named', undefined],
   ])('%s', async (id, line) => expect(await lineOf(tree, id)).toEqual(line))

@@ -29,6 +29,7 @@ const depthMax = 32
 /** The ids from an organisation up to its hospital, which comes last; undefined where they do not lead to one. */
 export async function lineOf(look: Pick<Look, 'read'>, organization: string): Promise<string[] | undefined> {
   const line: string[] = []
+  const custodians = new Set<string>()
   for (let id: string | undefined = organization; id !== undefined; ) {
     if (line.includes(id) || line.length === depthMax) return undefined
     const found: Resource | undefined = await look.read({ type: 'Organization', id })
@@ -36,8 +37,11 @@ export async function lineOf(look: Pick<Look, 'read'>, organization: string): Pr
     if (!found && line.length === 0) return [organization]
     if (!found || found['active'] === false) return undefined
     line.push(id)
+    const custodian = custodianOf(found)
+    if (custodian !== undefined) custodians.add(custodian)
     const { partOf } = found
-    if (partOf === undefined) return line
+    // A hospital makes parts of itself, and not of another.
+    if (partOf === undefined) return [...custodians].every((each) => each === id) ? line : undefined
     id = localId(partOf, 'Organization')
     if (id === undefined) return undefined
   }

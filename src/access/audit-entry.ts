@@ -41,9 +41,11 @@ export type Happening = {
   why?: string
   /** `Type/id`, or `Type/id/_history/version` of what was seen or made. */
   data?: readonly string[]
-  /** Ids of the patients whose data it is. */
+  /** Ids of the patients whose data it is. FHIR shows an event for each of them, and of the others nothing in it. */
   patients?: readonly string[]
   labels?: readonly Label[]
+  /** The labels of each patient's data, in the order of `patients`, where they differ. */
+  labelsOf?: readonly (readonly Label[])[]
   /** The request of a query, without what is secret (`redacted`). */
   query?: string
   /** Name of an operation without its dollar. */
@@ -55,7 +57,7 @@ export type Asking = { caller: Caller; at: number; origin?: { id: string; addres
 
 /** The entry of an interaction. */
 export function auditEntry({ caller, at, origin }: Asking, happening: Happening): AuditEntry {
-  const { what, outcome, why, data, patients, labels, query, operation } = happening
+  const { what, outcome, why, data, patients, labels, labelsOf, query, operation } = happening
   const { json, key } = prepared(caller)
   const keys: string[] = key === undefined ? [] : [key]
   let text = `{"what":"${what}","outcome":${outcome}`
@@ -68,6 +70,7 @@ export function auditEntry({ caller, at, origin }: Asking, happening: Happening)
     text += `,"patients":["${patients.join('","')}"]`
     for (const id of patients) add(keys, `Patient/${id}`)
   }
+  if (labelsOf?.length) text += `,"labelsOf":${JSON.stringify(labelsOf)}`
   if (labels?.length) text += `,"labels":${JSON.stringify(labels)}`
   if (operation !== undefined) text += `,"operation":${JSON.stringify(operation)}`
   if (query !== undefined) text += `,"query":${JSON.stringify(query)}`

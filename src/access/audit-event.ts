@@ -20,6 +20,7 @@ type Recorded = {
   data?: string[]
   patients?: string[]
   labels?: [system: string, code: string][]
+  labelsOf?: [system: string, code: string][][]
   operation?: string
   query?: string
   from?: string
@@ -52,10 +53,46 @@ export function postedEntry(
   return { id, at, keys, text: `{"posted":${json},"by":${prepared(caller).json}}` }
 }
 
-/** The AuditEvent as a resource that was stored when it happened and never changed. */
-export function storedEvent(entry: AuditEntry, baseUrl: string): { stored: Stored; resource: Resource } {
-  const { id, at } = entry
-  const resource = eventOf(entry, baseUrl)
+/** An AuditEvent as a resource that was stored when it happened and never changed. */
+export type ShownEvent = { stored: Stored; resource: Resource }
+
+/** The AuditEvent of an entry that concerns one patient, or none. */
+export const storedEvent = (entry: AuditEntry, baseUrl: string): ShownEvent => storedEvents(entry, baseUrl)[0]!
+
+/**
+ * The AuditEvents of an entry: one, or one for each patient it concerns, as BALP wants it, so that nobody learns from
+ * an event about themselves whose data was seen beside theirs. `only`: of this patient, where it concerns several;
+ * `discreet`: without the query, which may name others who were asked for.
+ */
+export function storedEvents(
+  entry: AuditEntry,
+  baseUrl: string,
+  { only, discreet = false }: { only?: string | undefined; discreet?: boolean } = {},
+): ShownEvent[] {
+  const { id, at, text } = entry
+  if (text.startsWith('{"posted":')) return [shown(id, at, (parseJson(text) as JsonObject)['posted'] as Resource)]
+  const recorded = discreetly(JSON.parse(text) as Recorded, discreet)
+  const { patients = [], labelsOf = [], data = [], by } = recorded
+  const one = (each: Recorded, own: string) => shown(own, at, eventOf(each, at, baseUrl))
+  if (patients.length < 2) return [one({ ...recorded, ...(labelsOf[0] && { labels: labelsOf[0] }) }, id)]
+  const concernsAll = only === undefined || by.user === only || data.some((address) => address.startsWith(only))
+  return patients.flatMap((patient, index) =>
+    concernsAll || only === `Patient/${patient}`
+      ? [one({ ...recorded, patients: [patient], labels: labelsOf[index] ?? recorded.labels ?? [] }, partOf(id, index))]
+      : [],
+  )
+}
+
+const discreetly = (recorded: Recorded, discreet: boolean): Recorded =>
+  discreet && recorded.query !== undefined ? { ...recorded, query: '(not shown)' } : recorded
+
+/** Our own ids have no dot. */
+const partOf = (id: string, index: number): string => `${id}.${index + 1}`
+
+/** The id of the entry that an event with this id is of. */
+export const entryIdOf = (id: string): string => id.replace(/\.[1-9]\d{0,5}$/, '')
+
+function shown(id: string, at: number, resource: Resource): ShownEvent {
   const body = splice(serialize(resource, id), 1, at)
   return {
     stored: { type: 'AuditEvent', id, version: 1, updated: at, deleted: false, method: 'POST', body },
@@ -63,9 +100,7 @@ export function storedEvent(entry: AuditEntry, baseUrl: string): { stored: Store
   }
 }
 
-function eventOf({ text, at }: AuditEntry, baseUrl: string): Resource {
-  if (text.startsWith('{"posted":')) return (parseJson(text) as JsonObject)['posted'] as Resource
-  const recorded = JSON.parse(text) as Recorded
+function eventOf(recorded: Recorded, at: number, baseUrl: string): Resource {
   const codes = codesOf(recorded.what)
   const { outcome, why, patients = [] } = recorded
   const { client, user } = agentsOf(recorded, codes)

@@ -63,6 +63,9 @@ export const anyone: Caller = {
   purpose: 'TREAT',
 }
 
+/** Whether it is somebody who looks after their own record or that of those they care for, not after patients. */
+export const isPatient = ({ user }: Caller): boolean => user?.type === 'Patient' || user?.type === 'RelatedPerson'
+
 /** The server at work for itself in a tenant; `reason` is what the audit log says of it. */
 export const server = (tenant: string, reason: string): Caller => ({
   kind: 'server',

@@ -51,7 +51,7 @@ describe('whoever is not told that they may, may not', () => {
     const who = caller({
       role: role.name,
       scope: 'user/*.cruds system/*.cruds',
-      kind: role.name === 'system' ? 'system' : 'person',
+      kind: role.name === 'backend' ? 'system' : 'person',
       aliases: [
         { type: 'Patient', id: 'p' },
         { type: 'RelatedPerson', id: 'r' },
@@ -101,13 +101,18 @@ describe('whoever is not told that they may, may not', () => {
       'platform-administrator',
       'tenant-administrator',
       'hospital-administrator',
-      'system',
+      'backend',
     ])
-    expect(writers('CareTeam')).toEqual(['doctor', 'system'])
-    expect(writers('Group')).toEqual(['system'])
-    expect(writers('RelatedPerson')).toEqual(['hospital-administrator', 'receptionist', 'patient', 'system'])
-    expect(writers('Consent')).toEqual(['receptionist', 'patient', 'guardian', 'system'])
+    expect(writers('CareTeam')).toEqual(['doctor', 'backend'])
+    expect(writers('Group')).toEqual(['backend'])
+    expect(writers('RelatedPerson')).toEqual(['hospital-administrator', 'receptionist', 'patient', 'backend'])
+    expect(writers('Consent')).toEqual(['receptionist', 'patient', 'guardian', 'backend'])
   })
+})
+
+test('no person acts in the role of a system', () => {
+  const who = caller({ role: 'backend', scope: 'user/*.cruds system/*.cruds' })
+  for (const type of resourceTypes) for (const act of acts) expect(mayEver(who, act, type)).toBe(false)
 })
 
 describe('scopes', () => {
@@ -130,7 +135,7 @@ describe('scopes', () => {
   ])('%s: %s %s is %s', (scope, act, type, allowed) => expect(may(scope, act, type)).toBe(allowed))
 
   test('of a system are system scopes alone', () => {
-    const system = { kind: 'system', role: 'system' } as const
+    const system = { kind: 'system', role: 'backend' } as const
     expect(may('user/*.cruds patient/*.cruds', 'read', 'Observation', system)).toBe(false)
     expect(may('system/*.cruds', 'read', 'Observation', system)).toBe(true)
   })
@@ -150,8 +155,9 @@ describe('scopes', () => {
   test('never widen what the role may', () => {
     const roles = [...roleTable.roles.keys()]
     for (const role of roles) {
-      const wide = caller({ role, scope: 'user/*.cruds system/*.cruds' })
-      const free = caller({ role })
+      const kind = roleTable.roles.get(role)!.kind ?? 'person'
+      const wide = caller({ role, kind, scope: 'user/*.cruds system/*.cruds' })
+      const free = caller({ role, kind })
       for (const type of resourceTypes)
         for (const act of acts) if (mayEver(wide, act, type)) expect(mayEver(free, act, type)).toBe(true)
     }
@@ -377,7 +383,13 @@ describe('relations in time', () => {
   })
 
   const guardian = caller({ role: 'guardian', user: { type: 'RelatedPerson', id: 'x' } })
-  const relation = (code: string) => ({ kind: 'token', param: 'relationship', code }) as const
+  const relation = (code: string) =>
+    ({
+      kind: 'token',
+      param: 'relationship',
+      system: 'http://terminology.hl7.org/CodeSystem/v3-RoleCode',
+      code,
+    }) as const
   const period = (lo: number, hi: number) => ({ kind: 'interval', param: ':period', lo, hi }) as const
   test.each<[name: string, evidence: Subject, seen: boolean]>([
     ['by law', subject('RelatedPerson', about, relation('GUARD')), true],

@@ -104,7 +104,8 @@ const keyOf = (caller: Caller, act: Act): string =>
 const tickMs = 60_000
 
 function compile(caller: Caller, act: Act, now: number): Grant {
-  const role = roleOf(caller.role)
+  const asked = roleOf(caller.role)
+  const role = asked?.kind === 'system' && caller.kind !== 'system' ? undefined : asked
   const cells = role?.cells.filter((cell) => cell.acts.has(act)) ?? []
   const isFresh = freshUntil(caller) > now
   const tick = cells.some(({ relation }) => isTimed(relation)) ? Math.floor(now / tickMs) * tickMs : undefined
@@ -224,12 +225,12 @@ function refuse(caller: Caller, act: Act, type: string): never {
     )
   throw forbidden(
     allowedByScope(caller, act, type).op === 'nothing'
-      ? `no scope of this token allows to ${act} a ${type}; ${asked(caller, act, type)}`
+      ? `no scope of this token allows to ${act} a ${type}; ${toAskFor(caller, act, type)}`
       : `the role of ${roleOf(caller.role)?.title.toLowerCase() ?? 'nobody known here'} may not ${act} a ${type}`,
   )
 }
 
-const asked = ({ kind }: Caller, act: Act, type: string): string =>
+const toAskFor = ({ kind }: Caller, act: Act, type: string): string =>
   `ask for ${kind === 'system' ? 'system' : 'user'}/${type}.${lettersOf(new Set([act]))}`
 
 /** Whether a cell is closed for the want of a fresh second factor alone. */

@@ -206,6 +206,8 @@ function encounterWith(refs: readonly Ref[], now: number): Expression[] {
   ]
 }
 
+const roleCode = 'http://terminology.hl7.org/CodeSystem/v3-RoleCode'
+
 /** Patients for whom the caller stands by law, or as a parent of somebody who is not of age yet. */
 function guardedBy(caller: Caller, now: number): Expression {
   const me = selves(caller, 'RelatedPerson')
@@ -219,7 +221,7 @@ function guardedBy(caller: Caller, now: number): Expression {
       ids(me),
       not({ op: 'token', param: 'active', code: 'false' }),
       during(periodParam, now, now),
-      or(...relationships.map((code): Expression => ({ op: 'token', param: 'relationship', code }))),
+      or(...relationships.map((code): Expression => ({ op: 'token', param: 'relationship', system: roleCode, code }))),
     ),
   })
   const of = new Date(now)

@@ -41,6 +41,8 @@ export type Cell = {
 export type Role = {
   name: string
   title: string
+  /** For systems alone: no person acts in the role. */
+  kind?: 'system'
   cells: readonly Cell[]
   refers: readonly { types: ReadonlySet<string>; from: ReadonlySet<string>; relation: Relation }[]
   /** `Organization.partof`: what members of the role may change although it moves a resource elsewhere. */
@@ -64,6 +66,7 @@ type Written = {
     string,
     {
       title: string
+      kind?: 'system'
       cells: (Omit<Cell, 'types' | 'acts'> & { types: string[]; acts: string; why?: string })[]
       refers?: { types: string[]; from: string[]; relation: Relation }[]
       moves?: string[]
@@ -92,11 +95,12 @@ export function readRoles(table: unknown, schema: object): RoleTable {
     windows,
     guardians,
     roles: new Map(
-      Object.entries(roles).map(([name, { title, cells, refers = [], moves = [] }]) => [
+      Object.entries(roles).map(([name, { title, kind, cells, refers = [], moves = [] }]) => [
         name,
         {
           name,
           title,
+          ...(kind && { kind }),
           cells: cells.map(({ types, acts, why: _, ...cell }) => ({
             ...cell,
             types: typesOf(types),

@@ -11,14 +11,14 @@ import {
   forbidden,
   type Json,
   parseJson,
-  type Ref,
   type Resource,
   referencesIn,
   splice,
   writeJson,
 } from '../fhir/index.js'
-import { and, everything, type IndexEntry, indexed } from '../search/index.js'
+import { and, type Expression, everything, type IndexEntry, indexed } from '../search/index.js'
 import type { Put } from '../store/index.js'
+import { type Breathe, breather } from './breathe.js'
 import { dangling } from './commit.js'
 import type { Context } from './context.js'
 import { atEntry } from './entry.js'
@@ -35,8 +35,10 @@ export async function admit(context: Context, admissions: Iterable<Admission>): 
     context,
     all.map(({ put }) => put),
   )
-  if (context.settings.integrity) await refuseHidden(context, all, holds)
+  const breathe = breather()
+  if (context.settings.integrity) await refuseHidden(context, all, holds, breathe)
   for (const admission of all) {
+    await breathe()
     const problem = await refusal(context, admission, holds)
     if (problem) throw placed(problem, admission)
   }
@@ -110,25 +112,34 @@ const leadsTo = (entries: readonly IndexEntry[], param: string): string =>
     .join(' ')
 
 /** References to what the caller does not find; what the resource referred to before may stay. */
-async function refuseHidden(context: Context, admissions: readonly Admission[], holds: Holds): Promise<void> {
-  const asked = new Map<string, { type: string; from: string; ids: Set<string> }>()
-  const isAsked = (from: string) => (ref: Ref) =>
-    !holds.isDraft(ref) && referable(context.caller, ref.type, from).op !== 'everything'
-  for (const { put } of admissions)
-    for (const { type, id } of put.references.filter(isAsked(put.type))) {
-      const key = `${put.type} ${type}`
-      const question = asked.get(key) ?? { type, from: put.type, ids: new Set() }
-      question.ids.add(id)
-      asked.set(key, question)
+async function refuseHidden(
+  context: Context,
+  admissions: readonly Admission[],
+  holds: Holds,
+  breathe: Breathe,
+): Promise<void> {
+  const questions = new Map<string, Question>()
+  const about = (from: string, type: string): Question => {
+    const key = `${from} ${type}`
+    let question = questions.get(key)
+    if (!question) {
+      question = { type, within: referable(context.caller, type, from), ids: new Set(), found: new Set() }
+      questions.set(key, question)
     }
-  const found = new Map<string, Set<string>>()
-  for (const [key, { type, from, ids }] of asked)
-    found.set(key, await holds.among(type, [...ids], referable(context.caller, type, from)))
+    return question
+  }
+  for (const { put } of admissions) {
+    await breathe()
+    for (const ref of put.references) if (!holds.isDraft(ref)) about(put.type, ref.type).ids.add(ref.id)
+  }
+  for (const question of questions.values()) {
+    const { type, ids, within } = question
+    // The store itself tells what is not there from what is.
+    question.found = within.op === 'everything' ? ids : await holds.among(type, [...ids], within)
+  }
   for (const admission of admissions) {
     const { put, before } = admission
-    const out = put.references
-      .filter(isAsked(put.type))
-      .filter(({ type, id }) => !found.get(`${put.type} ${type}`)!.has(id))
+    const out = put.references.filter((ref) => !holds.isDraft(ref) && !about(put.type, ref.type).found.has(ref.id))
     if (out.length === 0) continue
     const old = before
       ? new Set([...referencesIn(before as Json)].map(({ reference }) => unversioned(reference)))
@@ -137,6 +148,9 @@ async function refuseHidden(context: Context, admissions: readonly Admission[], 
     if (hidden) throw placed(dangling(put.type, hidden), admission)
   }
 }
+
+/** Which of the ids of a type may be referred to. */
+type Question = { type: string; within: Expression; ids: Set<string>; found: ReadonlySet<string> }
 
 const none: ReadonlySet<string> = new Set()
 

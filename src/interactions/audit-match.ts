@@ -6,21 +6,26 @@
  * The log knows time and keys only; the rest is decided event by event, by the matcher that stores agree with. Where
  * an expression leads to other resources, the store is asked about those that the events at hand refer to.
  */
-import { reach, server, storedEvent } from '../access/index.js'
-import { type Resource, unsupported } from '../fhir/index.js'
+import { isPatient, reach, server, storedEvents } from '../access/index.js'
+import { unsupported } from '../fhir/index.js'
 import { and, type Expression, indexed, match, or, type Reach, type Subject } from '../search/index.js'
 import type { AuditRecord, Stored } from '../store/index.js'
 import type { Context } from './context.js'
 
-/** A record as FHIR shows it, and as search sees it. */
-export type Seen = { record: AuditRecord; stored: Stored; resource: Resource; subject: Subject }
+/** An event as FHIR shows it and as search sees it; `part` is its place among those of its record. */
+export type Seen = { record: AuditRecord; part: number; stored: Stored; subject: Subject }
 
-/** `fullText`: whether words are looked for, which costs more than all the rest. */
-export function seen({ baseUrls, searchParams, settings }: Context, record: AuditRecord, fullText = false): Seen {
-  const { stored, resource } = storedEvent(record, baseUrls[0]!)
-  const { type, id, updated } = stored
-  const entries = indexed(resource, { searchParams, zone: settings.zone, baseUrls, fullText })
-  return { record, stored, resource, subject: { type, id, updated, entries } }
+/** `fullText`: whether words are looked for, which costs more than all the rest; `only`: what it must be about or by. */
+export function seenIn(
+  { caller, baseUrls, searchParams, settings }: Context,
+  record: AuditRecord,
+  { fullText = false, only }: { fullText?: boolean; only?: string | undefined } = {},
+): Seen[] {
+  return storedEvents(record, baseUrls[0]!, { only, discreet: isPatient(caller) }).map(({ stored, resource }, part) => {
+    const { type, id, updated } = stored
+    const entries = indexed(resource, { searchParams, zone: settings.zone, baseUrls, fullText })
+    return { record, part, stored, subject: { type, id, updated, entries } }
+  })
 }
 
 /** Those of the events that satisfy the caller's reach and, within that, `where`. */

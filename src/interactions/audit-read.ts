@@ -5,18 +5,19 @@
  *
  * They are never changed, so that each has one version.
  */
-import { reach } from '../access/index.js'
+import { entryIdOf, reach } from '../access/index.js'
 import { notFound, unsupported } from '../fhir/index.js'
 import type { Stored } from '../store/index.js'
-import { eventsAmong, seen } from './audit-match.js'
+import { eventsAmong, seenIn } from './audit-match.js'
 import type { Context } from './context.js'
 import type { HistoryResult } from './history.js'
 
 /** @throws FhirError 404 for an event that is not there, or out of reach */
 export async function auditRead(context: Context, id: string): Promise<Stored> {
-  const record = await context.store.audit.read(id)
+  const record = await context.store.audit.read(entryIdOf(id))
   const within = reach(context.caller, 'read', 'AuditEvent').of('AuditEvent')
-  const [event] = record ? await eventsAmong(context, [seen(context, record)], within) : []
+  const asked = record ? seenIn(context, record).filter(({ stored }) => stored.id === id) : []
+  const [event] = await eventsAmong(context, asked, within)
   if (!event) throw notFound('there is no AuditEvent with this id')
   return event.stored
 }

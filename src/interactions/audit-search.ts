@@ -20,7 +20,7 @@ import {
   type SearchRequest,
 } from '../search/index.js'
 import type { AuditQuery, Match } from '../store/index.js'
-import { eventsAmong, looksForWords, type Seen, seen } from './audit-match.js'
+import { eventsAmong, looksForWords, type Seen, seenIn } from './audit-match.js'
 import type { Context, SearchResult } from './context.js'
 import { pageToken } from './page.js'
 
@@ -97,13 +97,23 @@ function isAscending({ sort }: Query): boolean {
   return !first.descending
 }
 
-/** Where a walk stands: in which segment, after which record. */
-type Place = { segment: number; after?: { at: number; id: string } }
+/** Where a walk stands: in which segment, after which record, and after how many events of the next one. */
+type Place = { segment: number; after?: { at: number; id: string }; within?: { id: string; parts: number } }
 
-const positionOf = ({ segment, after }: Place): Position => [segment, ...(after ? [after.at, after.id] : [])]
+const positionOf = ({ segment, after, within }: Place): Position => [
+  segment,
+  after?.at ?? null,
+  after?.id ?? null,
+  within?.id ?? null,
+  within?.parts ?? null,
+]
 
-function placeOf([segment, at, id]: Position): Place {
-  return { segment: Number(segment), ...(typeof id === 'string' && { after: { at: Number(at), id } }) }
+function placeOf([segment, at, id, inside, parts]: Position): Place {
+  return {
+    segment: Number(segment),
+    ...(typeof id === 'string' && { after: { at: Number(at), id } }),
+    ...(typeof inside === 'string' && { within: { id: inside, parts: Number(parts) } }),
+  }
 }
 
 type Walk = { query: Query; ascending: boolean; within: Expression }
@@ -116,23 +126,25 @@ async function walked(
 ): Promise<{ events: Seen[]; next?: Place }> {
   const events: Seen[] = []
   let scanned = 0
-  for await (const { looked, found, place } of chunks(context, walk, from, Math.min(chunkMax, count + 1))) {
+  for await (const { looked, found, before, after } of steps(context, walk, from, Math.min(chunkMax, count + 1))) {
     for (const event of found) {
-      if (events.length === count) return { events, next: afterOf(events.at(-1)!, place) }
+      if (events.length === count) {
+        const inside = events.at(-1)
+        const within = inside?.record === event.record ? { id: event.record.id, parts: inside.part + 1 } : undefined
+        return { events, next: { ...before, ...(within && { within }) } }
+      }
       events.push(event)
     }
     scanned += looked
-    if (scanned >= scannedMax) return { events, next: place }
+    if (scanned >= scannedMax) return { events, next: after }
   }
   return { events }
 }
 
-const afterOf = ({ record }: Seen, { segment }: Place): Place => ({ segment, after: { at: record.at, id: record.id } })
-
 async function counted(context: Context, walk: Walk): Promise<number> {
   let total = 0
   let scanned = 0
-  for await (const { looked, found } of chunks(context, walk, { segment: 0 }, chunkMax)) {
+  for await (const { looked, found } of steps(context, walk, { segment: 0 }, chunkMax)) {
     total += found.length
     scanned += looked
     if (scanned > countedMax)
@@ -141,35 +153,42 @@ async function counted(context: Context, walk: Walk): Promise<number> {
   return total
 }
 
-/** The events of the walk, some at a time; `place` is behind all that was looked at. */
-async function* chunks(
+/** The events of one record that are found, how many were looked at, and the places before and after the record. */
+type Step = { looked: number; found: Seen[]; before: Place; after: Place }
+
+async function* steps(
   context: Context,
   { query, ascending, within }: Walk,
   from: Place,
   size: number,
-): AsyncGenerator<{ looked: number; found: Seen[]; place: Place }> {
+): AsyncGenerator<Step> {
   const segments = segmentsOf(query.where)
-  const fullText = looksForWords(and(query.where, within))
+  const both = and(query.where, within)
+  const view = { fullText: looksForWords(both), only: keyIn(both) }
   if (ascending) segments.reverse()
   for (let segment = from.segment; segment < segments.length; segment++) {
-    let after = segment === from.segment ? from.after : undefined
+    let before: Place = segment === from.segment ? from : { segment }
     for (;;) {
       const records = await context.store.audit.find({
         ...segments[segment]!,
-        ...(after && { after }),
+        ...(before.after && { after: before.after }),
         ascending,
         count: size,
       })
-      const last = records.at(-1)
-      if (!last) break
-      const found = await eventsAmong(
-        context,
-        records.map((record) => seen(context, record, fullText)),
-        within,
-        query.where,
-      )
-      after = { at: last.at, id: last.id }
-      yield { looked: records.length, found, place: { segment, after } }
+      const events = records.map((record) => seenIn(context, record, view))
+      const found = new Set(await eventsAmong(context, events.flat(), within, query.where))
+      for (const [index, record] of records.entries()) {
+        const own = events[index]!
+        const skipped = before.within?.id === record.id ? before.within.parts : 0
+        const after: Place = { segment, after: { at: record.at, id: record.id } }
+        yield {
+          looked: own.length + 1,
+          found: own.filter((event) => event.part >= skipped && found.has(event)),
+          before,
+          after,
+        }
+        before = after
+      }
       if (records.length < size) break
       await setImmediate()
     }

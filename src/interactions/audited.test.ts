@@ -27,6 +27,7 @@ const noInteractions = [
   'subsetOf',
   'unseal',
   'versionsIn',
+  'viewed',
   'writeAnswer',
   'writeBundle',
 ]

@@ -27,7 +27,7 @@ export type Audit<A extends unknown[], R> = {
   /** What is asked for: the event of a refusal. undefined: nobody's data, which leaves none. */
   asked: (context: Context, ...args: A) => Event | undefined
   /** What was answered, where that says more: further patients, the version. */
-  answered?: (result: R, event: Event, context: Context, ...args: A) => Event | Event[] | undefined
+  answered?: (result: R, event: Event, context: Context, ...args: A) => Event | undefined
 }
 
 /** What was handed out or refused with its event already, so that nobody leaves a second one. */
@@ -56,8 +56,8 @@ export function audited<A extends unknown[], R>(
     }
     if (hasLeft(result)) return result
     const event = asked(context, ...args)
-    const events = event && answered ? answered(result, event, context, ...args) : event
-    if (events) await leave(context, Array.isArray(events) ? events : [events])
+    const whole = event && answered ? answered(result, event, context, ...args) : event
+    if (whole && isRecorded(context, whole)) await leave(context, [whole])
     return result
   }
   doors.add(interaction)
@@ -98,12 +98,13 @@ export function auditedStream<A extends unknown[]>(
   return interaction
 }
 
-/** What the events say of patients who are not known yet. */
-function newPatients(events: readonly Event[], known: Set<string>): Event[] {
-  return events.flatMap((event) => {
-    const patients = (event.patients ?? []).filter((patient) => known.size < known.add(patient).size)
-    return patients.length ? [{ ...event, patients }] : []
-  })
+/** What the event says of patients who are not known yet. */
+function newPatients(event: Event, known: Set<string>): Event[] {
+  const fresh = (event.patients ?? []).map((patient) => known.size < known.add(patient).size)
+  const patients = event.patients?.filter((_, index) => fresh[index]) ?? []
+  if (patients.length === 0) return []
+  const labelsOf = event.labelsOf?.filter((_, index) => fresh[index])
+  return [{ ...event, patients, ...(labelsOf && { labelsOf }) }]
 }
 
 /** Says that the event of this result, or of all in it, is durable. */
@@ -122,6 +123,13 @@ export const isResultLeft = (result: object): boolean => left.has(result)
 /** Whether the event of a refusal was left where it was thrown. */
 export const isLeft = (error: unknown): boolean => typeof error === 'object' && error !== null && left.has(error)
 
+/**
+ * What the server looks up for itself, such as where somebody works, is shown to nobody. What it writes is recorded with
+ * the commit, and what it reads of patients in any case: somebody will see it.
+ */
+const isRecorded = ({ caller }: Context, { patients = [] }: Event): boolean =>
+  caller.kind !== 'server' || patients.length > 0
+
 /** Leaves the event of an interaction that failed, unless it has one. */
 export const refused = (context: Context, event: Event | undefined, error: unknown): Promise<void> =>
   event ? refusedTogether(context, [[event, error]]) : Promise.resolve()
@@ -130,12 +138,12 @@ export async function refusedTogether(
   context: Context,
   refusals: readonly (readonly [Event, unknown])[],
 ): Promise<void> {
-  if (!context.settings.audit) return
+  if (!context.settings.audit || context.caller.kind === 'server') return
   const now = asking(context)
   const fresh = refusals.filter(([, error]) => !isLeft(error))
   await append(
     context,
-    fresh.map(([event, error]) => auditEntry(now, { ...event, ...failureOf(error) })),
+    fresh.flatMap(([event, error]) => divided(event).map((each) => auditEntry(now, { ...each, ...failureOf(error) }))),
   )
   for (const [, error] of fresh) if (typeof error === 'object' && error !== null) left.add(error)
 }
@@ -148,7 +156,7 @@ export function leave(context: Context, events: readonly Event[]): Promise<void>
 /** Entries of what was done, for a commit. */
 export function entriesOf(context: Context, events: readonly Event[]): AuditEntry[] {
   const now = asking(context)
-  return events.map((event) => auditEntry(now, { ...event, outcome: 0 }))
+  return events.flatMap(divided).map((event) => auditEntry(now, { ...event, outcome: 0 }))
 }
 
 const asking = ({ caller, clock, origin }: Context): Asking => ({ caller, at: clock(), origin })
@@ -200,17 +208,11 @@ export function withResource(event: Event, stored: Stored): Event {
   }
 }
 
-/** So many patients have an event of their own; the others of an answer share one that names them all. */
-export const patientsMax = 100
-
-/** Longer queries are not repeated for each patient. */
-const repeatedMax = 1000
-
-/** One event for each patient the resources are about or who was asked for; the event alone where there is none. */
-export function perPatient(event: Event, found: Iterable<Stored>, asked: readonly string[] = []): Event[] {
+/** One event for all that was found and asked for, with every patient it concerns and the labels of each one's data. */
+export function perPatient(event: Event, found: Iterable<Stored>, asked: readonly string[] = []): Event {
   const labelsOf = new Map<string, Map<string, Label>>()
-  for (const patient of [...(event.patients ?? []), ...asked]) labelsOf.set(patient, new Map())
   const labelled = new Map<string, Label>()
+  for (const patient of [...(event.patients ?? []), ...asked]) labelsOf.set(patient, new Map())
   for (const stored of found) {
     const labels = labelsIn(stored.body)
     for (const label of labels) labelled.set(label.join('|'), label)
@@ -223,15 +225,22 @@ export function perPatient(event: Event, found: Iterable<Stored>, asked: readonl
       for (const label of labels) known.set(label.join('|'), label)
     }
   }
-  const patients = [...labelsOf.keys()]
-  if (patients.length === 0) return [{ ...event, ...some([...labelled.values()]) }]
-  const alone = (event.query?.length ?? 0) > repeatedMax ? 1 : patientsMax
-  const own = patients.length > alone ? patients.slice(0, alone - 1) : patients
-  const shared = patients.slice(own.length)
-  return [
-    ...own.map((id): Event => ({ ...event, patients: [id], ...some([...labelsOf.get(id)!.values()]) })),
-    ...(shared.length ? [{ ...event, patients: shared, ...some([...labelled.values()]) }] : []),
-  ]
+  if (labelsOf.size === 0) return labelled.size ? { ...event, labels: [...labelled.values()] } : event
+  return {
+    ...event,
+    patients: [...labelsOf.keys()],
+    ...(labelled.size > 0 && { labelsOf: [...labelsOf.values()].map((labels) => [...labels.values()]) }),
+  }
 }
 
-const some = (labels: Label[]): Pick<Event, 'labels'> => (labels.length ? { labels } : {})
+/** So many patients are in one entry of the log; what concerns more has several. */
+const patientsMax = 100
+
+function divided(event: Event): Event[] {
+  const { patients = [], labelsOf } = event
+  if (patients.length <= patientsMax) return [event]
+  return Array.from({ length: Math.ceil(patients.length / patientsMax) }, (_, part) => {
+    const [from, to] = [part * patientsMax, (part + 1) * patientsMax]
+    return { ...event, patients: patients.slice(from, to), ...(labelsOf && { labelsOf: labelsOf.slice(from, to) }) }
+  })
+}

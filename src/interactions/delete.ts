@@ -4,7 +4,8 @@
  * https://hl7.org/fhir/R4/http.html#delete
  */
 import { reach } from '../access/index.js'
-import { type Ref, stale, tooCostly } from '../fhir/index.js'
+import { forbidden, type Ref, stale, tooCostly } from '../fhir/index.js'
+import type { Expression } from '../search/index.js'
 import type { Stored } from '../store/index.js'
 import { audited, writeEvent } from './audited.js'
 import { commit, refuseChange } from './commit.js'
@@ -60,6 +61,7 @@ async function conditionalDeleteNow(
     const { found, condition } = await matches(context, type, criteria, limit)
     if (!multiple) theOne(type, found)
     if (found.length > limit) throw tooManyToDelete(limit)
+    await refuseUndeletable(context, type, found)
     if (found.length === 0) return []
     const one = found.length === 1 ? found[0]! : undefined
     const { expect, raced } = one
@@ -71,6 +73,24 @@ async function conditionalDeleteNow(
       retry: () => raced,
     })
   })
+}
+
+/**
+ * Criteria select among what the caller finds, and not all of that is theirs to delete.
+ *
+ * @throws FhirError forbidden
+ */
+export async function refuseUndeletable(
+  { caller, store }: Context,
+  type: string,
+  found: readonly Stored[],
+): Promise<void> {
+  const mine = reach(caller, 'delete', type)
+  if (found.length === 0 || mine.of(type).op === 'everything') return
+  const where: Expression = { op: 'ids', ids: found.map(({ id }) => id) }
+  const query = { types: [type], where, sort: [], include: [], count: found.length, total: false }
+  const { matches } = await store.search(query, mine)
+  if (matches.length < found.length) throw forbidden(`you may not delete every ${type} that matches the criteria`)
 }
 
 export const tooManyToDelete = (limit: number) =>

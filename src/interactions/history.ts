@@ -11,7 +11,7 @@ import { auditHistory } from './audit-read.js'
 import { audited, type Event, eventOf } from './audited.js'
 import type { Context } from './context.js'
 import { pageState, pageToken } from './page.js'
-import { historyEvents } from './search-event.js'
+import { historyAnswered } from './search-event.js'
 
 export type HistoryRequest = {
   type?: string
@@ -35,7 +35,7 @@ export const history = audited(
   {
     asked: historyEvent,
     answered: ({ found }: HistoryResult, event, _context, { type }) =>
-      historyEvents(
+      historyAnswered(
         event,
         found.matches.map(({ stored }) => stored),
         type,

@@ -12,7 +12,7 @@ import { type Breathe, inWindows } from './breathe.js'
 import { updateTarget } from './conditional-update.js'
 import type { Context } from './context.js'
 import { theOne } from './criteria.js'
-import { tooManyToDelete } from './delete.js'
+import { refuseUndeletable, tooManyToDelete } from './delete.js'
 import { Drafts } from './drafts.js'
 import { atEntry, type Entry, patchOf } from './entry.js'
 import { type Expectation, expectation, refuseIfSeen } from './expectation.js'
@@ -101,6 +101,7 @@ async function identifyDelete({ context, selections }: Work, entry: Entry): Prom
     const limit = context.settings.includesMax
     const { found } = await selections.get(target.type, target.criteria, limit)
     if (found.length > limit) throw tooManyToDelete(limit)
+    await refuseUndeletable(context, target.type, found)
     return found.length
       ? found.map((stored) => deletion(entry, stored))
       : [{ entry, type: target.type, id: '', action: { op: 'none' }, raced: false }]

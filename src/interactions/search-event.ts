@@ -1,5 +1,5 @@
 /**
- * The event of a search: what was asked, and one for each patient who was found or asked for.
+ * The event of a search: what was asked, and each patient who was found or asked for.
  *
  * https://profiles.ihe.net/ITI/BALP/StructureDefinition-IHE.BasicAudit.PatientQuery.html
  */
@@ -20,13 +20,13 @@ export function searchEvent(context: Context, { types, compartment, parameters }
   }
 }
 
-/** The events of an answered search; none where all of it is nobody's data. */
-export function searchEvents(
+/** The event of an answered search; none where all of it is nobody's data. */
+export function searchAnswered(
   { found, parsed }: SearchResult,
   event: Event,
   context: Context,
   request: SearchRequest & { page?: string },
-): Event[] | undefined {
+): Event | undefined {
   const { types, where } = parsed.query
   const stored = found.matches.map((match) => match.stored)
   if (types?.every(isNobodys) && stored.every(({ type }) => isNobodys(type))) return undefined
@@ -53,7 +53,7 @@ export function patientsAsked(where: Expression): string[] {
 }
 
 /** The event of a history of a type or of all, which is asked like a search. */
-export function historyEvents(event: Event, found: readonly Stored[], type: string | undefined): Event[] | undefined {
+export function historyAnswered(event: Event, found: readonly Stored[], type: string | undefined): Event | undefined {
   if (type !== undefined && isNobodys(type)) return undefined
   return perPatient(event, found)
 }

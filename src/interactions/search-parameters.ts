@@ -8,6 +8,7 @@
  * stopped when the server is started again.
  */
 import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { reach } from '../access/index.js'
 import {
   FhirError,
@@ -43,6 +44,11 @@ const inFlightMs = 60_000
 /** How long after a visit that failed the next begins, doubled with each failure up to the longest. */
 const retryMs = { first: 1000, longest: 300_000 }
 
+/** How often a process looks for the parameters that came through another. */
+const followMs = 300
+/** How long a visit waits, so that every process writes with the parameter what the visit would come too late for. */
+const settleMs = 1500
+
 /** How often progress is written down. */
 const progressMs = 2000
 
@@ -58,14 +64,27 @@ export class Definitions {
   private failures = 0
   private retry: NodeJS.Timeout | undefined
 
-  private constructor(private readonly context: DefinitionsContext) {
+  private following: NodeJS.Timeout | undefined
+  private readonly unwatch: () => void
+
+  private constructor(
+    private readonly context: DefinitionsContext,
+    /** Whether other processes may be at work on the same store. */
+    private readonly shared: boolean,
+  ) {
     this.store = this.watched(context.store)
+    this.unwatch = shared ? context.store.watch(() => this.followLater()) : () => undefined
   }
 
   /** Reads what is stored, and goes on with visits that a stop of the server has interrupted. */
-  static async open(context: DefinitionsContext): Promise<Definitions> {
-    const definitions = new Definitions(context)
-    await definitions.refresh()
+  static async open(context: DefinitionsContext, { shared = false } = {}): Promise<Definitions> {
+    const definitions = new Definitions(context, shared)
+    try {
+      await definitions.refresh()
+    } catch (error) {
+      await definitions.close()
+      throw error
+    }
     return definitions
   }
 
@@ -106,6 +125,8 @@ export class Definitions {
   /** Stops visiting; what is left is done after the next start. */
   async close(): Promise<void> {
     this.closed = true
+    this.unwatch()
+    clearTimeout(this.following)
     clearTimeout(this.retry)
     await this.working
   }
@@ -146,7 +167,33 @@ export class Definitions {
     return { ...commit, changes }
   }
 
+  /** What came through another process is in force here soon; the visit is the other's. */
+  private followLater(): void {
+    if (this.closed) return
+    this.following ??= setTimeout(() => {
+      this.following = undefined
+      this.refreshing = this.refreshing
+        .catch(() => undefined)
+        .then(() => this.look())
+        // The next change tells again.
+        .then(
+          () => undefined,
+          () => undefined,
+        )
+    }, followMs).unref()
+  }
+
   private async reread(): Promise<void> {
+    const { uploaded, tasks } = await this.look()
+    for (const task of tasks.values()) await this.cancelUnlessMeant(task)
+    for (const each of uploaded)
+      if (each.state === 'indexing' && tasks.get(each.task)?.['status'] !== 'in-progress')
+        await this.save(each, 'in-progress')
+    this.start()
+  }
+
+  /** What is stored, which is in force afterwards. */
+  private async look(): Promise<{ uploaded: Uploaded[]; tasks: Map<string, Resource> }> {
     const uploaded: Uploaded[] = []
     for await (const resource of this.stored('SearchParameter', token('status', 'active'))) {
       const param = this.accepted(resource, uploaded)
@@ -155,16 +202,13 @@ export class Definitions {
     const tasks = new Map<string, Resource>()
     for await (const task of this.stored('Task', token('code', 'reindex', codeSystem))) tasks.set(task.id!, task)
     for (const each of uploaded) if (tasks.get(each.task)?.['status'] === 'completed') each.state = 'active'
+    if (JSON.stringify(uploaded) === JSON.stringify(this.uploaded)) return { uploaded: this.uploaded, tasks }
     const added = uploaded.filter(({ task }) => !this.uploaded.some((known) => known.task === task))
     this.uploaded = uploaded
     this.apply()
     const types = added.flatMap(({ param }) => typesOf(param.base))
     if (types.length) this.fresh = { types: new Set(types), until: this.context.clock() + inFlightMs }
-    for (const task of tasks.values()) await this.cancelUnlessMeant(task)
-    for (const each of uploaded)
-      if (each.state === 'indexing' && tasks.get(each.task)?.['status'] !== 'in-progress')
-        await this.save(each, 'in-progress')
-    this.start()
+    return { uploaded, tasks }
   }
 
   private start(): void {
@@ -229,6 +273,7 @@ export class Definitions {
   private async visit(each: Uploaded): Promise<void> {
     let saved = this.context.clock()
     let place = await this.placeOf(each)
+    if (this.shared && !place) await pause(settleMs)
     for await (place of reindexed(() => this.own, typesOf(each.param.base), place)) {
       const meant = this.uploaded.some(({ task }) => task === each.task)
       if (meant && (this.closed || this.context.clock() - saved >= progressMs)) {

@@ -3,21 +3,21 @@
  *
  * https://hl7.org/fhir/R4/http.html#search
  */
-import { reach } from '../access/index.js'
-import { tooCostly } from '../fhir/index.js'
+import { isUnlimited, reach } from '../access/index.js'
+import { forbidden, tooCostly } from '../fhir/index.js'
 import { type Parsed, type Position, parse, type SearchRequest } from '../search/index.js'
 import type { Found } from '../store/index.js'
 import { auditSearch, isOfAudit } from './audit-search.js'
 import { audited } from './audited.js'
 import type { Context, SearchResult } from './context.js'
 import { pageState, pageToken } from './page.js'
-import { searchEvent, searchEvents } from './search-event.js'
+import { searchAnswered, searchEvent } from './search-event.js'
 
 /** With `page` (from the link of the page before) the token says all and the rest of the request is not read. */
 export const search = audited(
   {
     asked: (context, request: SearchRequest & { page?: string }) => searchEvent(context, request),
-    answered: searchEvents,
+    answered: searchAnswered,
   },
   searchNow,
 )
@@ -33,6 +33,9 @@ async function searchNow(context: Context, request: SearchRequest & { page?: str
   const parsed = await understand(context, resume)
   if (isOfAudit(parsed.query, asked)) return auditSearch(context, parsed, { asked, now })
   const found = await context.store.search(parsed.query, mine)
+  // How a store goes about it depends on how much there is, also of what is hidden.
+  if (parsed.explain && !isUnlimited(context.caller))
+    throw forbidden('_explain is for those who operate the server; leave it out')
   const plan = parsed.explain ? await context.store.explain(parsed.query, mine) : undefined
   const { includesMax } = context.settings
   const includes = found.matches.reduce((sum, { mode }) => (mode === 'include' ? sum + 1 : sum), 0)

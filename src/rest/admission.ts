@@ -4,7 +4,7 @@
  * https://datatracker.ietf.org/doc/html/rfc6585#section-4
  */
 import type { IncomingMessage } from 'node:http'
-import { type AddressOf, type Caller, networkOf, Throttle } from '../access/index.js'
+import { type AddressOf, type Caller, isPatient, networkOf, Throttle } from '../access/index.js'
 import { throttled } from '../fhir/index.js'
 
 /** `caller` undefined: somebody who could not be identified, or need not be. @throws FhirError 429 */
@@ -17,6 +17,8 @@ export const admitAll: Admit = () => {}
 
 export function admission(rates: Rates, addressOf: AddressOf, clock?: () => number): Admit {
   const throttle = new Throttle(clock)
+  // The caller of a token is one object as long as the token is remembered; its key is made once.
+  const keys = new WeakMap<Caller, string>()
   const take = (key: string, perSecond: number) => {
     if (perSecond === 0) return
     const seconds = throttle.take(key, { perSecond, burst: 2 * perSecond })
@@ -28,9 +30,15 @@ export function admission(rates: Rates, addressOf: AddressOf, clock?: () => numb
   return (caller, request) => {
     if (!caller) take(networkOf(addressOf(request)), rates.address)
     else if (caller.kind === 'person' || caller.kind === 'system')
-      take(`${caller.tenant} ${caller.client} ${caller.subject}`, isPatient(caller) ? rates.patient : rates.client)
+      take(keyOf(keys, caller), isPatient(caller) ? rates.patient : rates.client)
   }
 }
 
-/** The app of a patient reads one record; who asks more often is a script. */
-const isPatient = ({ user }: Caller): boolean => user?.type === 'Patient' || user?.type === 'RelatedPerson'
+function keyOf(keys: WeakMap<Caller, string>, caller: Caller): string {
+  let key = keys.get(caller)
+  if (key === undefined) {
+    key = `${caller.tenant} ${caller.client} ${caller.subject}`
+    keys.set(caller, key)
+  }
+  return key
+}

@@ -54,6 +54,15 @@ describe('what is out of reach is as if it were not there', () => {
   })
 })
 
+test('what a reach leads to on its own way need not be within it', () => {
+  const world = {
+    ...seeing(),
+    reach: { of: (type: string) => (type === 'Observation' ? chain : { op: 'nothing' as const }) },
+  }
+  expect(match(patient, has, world)).toBe(true)
+  expect(match(observation, chain, world)).toBe(false)
+})
+
 test('without a world there is no other resource', () => {
   expect(match(observation, chain)).toBe(false)
   expect(match(patient, has)).toBe(false)

@@ -30,8 +30,10 @@ export type World = {
   reach: { of(type: string): Expression }
 }
 
+const unlimited: World['reach'] = { of: () => everything }
+
 /** No other resource, and nothing hidden. */
-const alone: World = { resolve: () => undefined, referring: () => [], reach: { of: () => everything } }
+const alone: World = { resolve: () => undefined, referring: () => [], reach: unlimited }
 
 /** @param world needed only for chains and `_has` */
 export function match(subject: Subject, expression: Expression, world: World = alone): boolean {
@@ -73,8 +75,9 @@ export function match(subject: Subject, expression: Expression, world: World = a
   }
 }
 
+/** A reach's own chains are not limited by the reach: it says itself what may be seen. */
 const found = (subject: Subject, expression: Expression, world: World): boolean =>
-  match(subject, world.reach.of(subject.type), world) && match(subject, expression, world)
+  match(subject, world.reach.of(subject.type), { ...world, reach: unlimited }) && match(subject, expression, world)
 
 type Leaf = Extract<Expression, { param: string; op: keyof typeof leaves }>
 

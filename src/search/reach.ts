@@ -10,7 +10,12 @@ declare const brand: unique symbol
 
 export type Reach = {
   readonly [brand]: true
-  /** Resources of the type the caller may find. */
+  /**
+   * Resources of the type the caller may find. Its own chains and `_has` are taken as they stand, whatever the caller
+   * may see of the types they lead to: who is on a care team may see the patient without seeing the care team.
+   *
+   * The same object for the same type as long as it says the same: stores remember decisions by it.
+   */
   of(type: string): Expression
   /** Names what the caller may see; equal keys see equally. Cached answers are bound to it. */
   readonly key: string

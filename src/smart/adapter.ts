@@ -8,6 +8,7 @@
  */
 import type { Adapter, AdapterPayload } from 'oidc-provider'
 import type { Secrets } from '../store/index.js'
+import type { ClientKeys, KeySet } from './client-keys.js'
 import type { Clients, RegisteredClient } from './clients.js'
 import { hashOf } from './digest.js'
 
@@ -25,6 +26,7 @@ const batch = 1000
 export type AdapterOptions = {
   secrets: Secrets
   clients: Clients
+  clientKeys: ClientKeys
   clock: () => number
   /** What is good for one use was used at the same time by another request; ends the family, and throws. */
   usedTwice(payload: AdapterPayload | undefined): Promise<never>
@@ -52,10 +54,12 @@ export class SecretsAdapter implements Adapter {
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    const { secrets, clients } = this.options
+    const { secrets, clients, clientKeys } = this.options
     if (this.model === 'Client') {
       const client = await clients.active(id)
-      return client && metadataOf(client)
+      return (
+        client && metadataOf(client, client.jwksUri === undefined ? client.jwks : await clientKeys.at(client.jwksUri))
+      )
     }
     // An access token is looked for by what its JWT says, never by a bare jti, which others may have seen.
     const isToken = this.model === 'AccessToken' || this.model === 'ClientCredentials'
@@ -117,7 +121,7 @@ export async function dropGrant(secrets: Secrets, grantId: string): Promise<void
 }
 
 /** A client as OpenID Connect registration would have described it. */
-function metadataOf(client: RegisteredClient): AdapterPayload {
+function metadataOf(client: RegisteredClient, jwks: KeySet | undefined): AdapterPayload {
   const isApp = client.grantTypes.includes('authorization_code')
   const isWeb = client.redirectUris.every((uri) => /^https?:/.test(uri))
   return {
@@ -131,7 +135,7 @@ function metadataOf(client: RegisteredClient): AdapterPayload {
     redirect_uris: [...client.redirectUris],
     // The hash: compareClientSecret hashes what it is given.
     ...(client.secretHash !== undefined && { client_secret: client.secretHash }),
-    ...(client.jwks && { jwks: { keys: client.jwks.keys.map((key) => ({ ...key })) } }),
-    ...(client.jwksUri !== undefined && { jwks_uri: client.jwksUri }),
+    // Also those at a URL, which the library would fetch by itself.
+    ...(jwks && { jwks: { keys: jwks.keys.map((key) => ({ ...key })) } }),
   } as unknown as AdapterPayload
 }

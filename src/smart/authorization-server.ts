@@ -10,7 +10,7 @@ import { FhirError, type JsonObject } from '../fhir/index.js'
 import { read } from '../interactions/index.js'
 import { signAccessToken, TokenRefused, verifyAccessToken } from './access-token.js'
 import type { LoginPages } from './account.js'
-import { recordPrefix } from './adapter.js'
+import { keyOfModel, recordPrefix } from './adapter.js'
 import { Authorizing } from './authorize.js'
 import { brandBundle } from './brands.js'
 import { Clients, RegistrationRefused } from './clients.js'
@@ -162,6 +162,7 @@ export class AuthorizationServer {
         return handle(standIn(request, { method: 'GET', url: `${path}?${asked(parameters)}`, issuer }), response)
     }
     if ((path === routes.introspection || path === routes.revocation) && form) await this.nameRecord(form)
+    if (path === routes.token && form && request.headers.authorization === undefined) await this.nameClient(form)
     return handle(
       standIn(request, {
         url: below === '' ? '/' : below,
@@ -180,6 +181,16 @@ export class AuthorizationServer {
     if (!token.includes('.')) return form.set('token', token.startsWith(recordPrefix) ? 'none' : token)
     const jti = await this.jtiOf(token)
     form.set('token', jti === undefined ? 'none' : recordPrefix + jti)
+  }
+
+  /** fhirclient leaves client_id out when it refreshes; the token says whose it is, and a public app has no more to show. */
+  private async nameClient(form: URLSearchParams): Promise<void> {
+    const token = form.get('refresh_token')
+    if (token === null || ['client_id', 'client_assertion', 'client_secret'].some((name) => form.has(name))) return
+    const text = await this.context.secrets.get(keyOfModel('RefreshToken', token))
+    const { clientId } = JSON.parse(text ?? '{}') as { clientId?: string }
+    const client = clientId === undefined ? undefined : await this.clients.active(clientId)
+    if (client?.authentication === 'none') form.set('client_id', client.id)
   }
 
   private async jtiOf(token: string): Promise<string | undefined> {

@@ -28,7 +28,9 @@ export function offeredScopes({ scope, client, launched }: Asked): string[] {
   const most = client.scope === undefined ? undefined : client.scope.split(' ')
   const mostOfResources = client.scope === undefined ? undefined : parseScopes(client.scope)
   const mayRefresh = client.grantTypes.includes('refresh_token')
-  const offered = scope.split(' ').flatMap((text) => {
+  const offered = scope.split(' ').flatMap((asked) => {
+    // A role says which of several patients is meant; there is one in context, and the app is told that.
+    const text = asked.replace(/^(launch\/(?:patient|encounter))\?role=.*$/, '$1')
     if (identityScopes.has(text)) {
       if (most && !most.includes(text)) return []
       if (text === 'launch') return launched ? [text] : []

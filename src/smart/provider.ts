@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto'
 import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider'
 import { parseScope } from '../access/index.js'
 import { dropGrant, SecretsAdapter } from './adapter.js'
+import { ClientKeys } from './client-keys.js'
 import { type Clients, isSecretOf, type RegisteredClient } from './clients.js'
 import type { Grants } from './grants.js'
 import type { Launches } from './launches.js'
@@ -89,6 +90,7 @@ async function cookieKeyOf({ context }: Parts): Promise<string> {
 
 async function configurationOf(parts: Parts, library: Library): Promise<Configuration> {
   const { context, clients, launches } = parts
+  const clientKeys = new ClientKeys(context)
   const { errors } = library
   const base = context.baseUrls[0]!
   return {
@@ -96,6 +98,7 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
       new SecretsAdapter(model, {
         secrets: context.secrets,
         clients,
+        clientKeys,
         clock: context.clock,
         usedTwice: async (payload) => {
           if (model === 'ReplayDetection') throw new errors.InvalidClientAuth('the assertion was used before')
@@ -219,13 +222,8 @@ async function configurationOf(parts: Parts, library: Library): Promise<Configur
     renderError: (ctx, out) => {
       parts.showError(ctx, out)
     },
-    fetch: async (url) => {
-      const { status, headers, body } = await context.call({
-        url: String(url),
-        headers: { Accept: 'application/json' },
-      })
-      return new Response(new Uint8Array(body), { status, headers })
-    },
+    // What there is to fetch is fetched by us, with our guard.
+    fetch: () => Promise.reject(new Error('the provider calls nobody')),
     assertJwtClientAuthClaimsAndHeader: async (ctx, claims, header, client) => {
       const wrong = await wrongWithAssertion(parts, ctx, { claims, header, client })
       if (wrong !== undefined) throw new errors.InvalidClientAuth(wrong)
@@ -330,11 +328,11 @@ const skewSeconds = 30
 type Assertion = {
   claims: { sub?: unknown; aud?: unknown; exp?: unknown; jti?: unknown; iss?: unknown }
   header: { kid?: unknown; jku?: unknown; alg?: unknown }
-  client: { clientId: string; jwksUri?: string | undefined }
+  client: { clientId: string }
 }
 
 async function wrongWithAssertion(
-  { context }: Parts,
+  { context, clients }: Parts,
   ctx: KoaContextWithOIDC,
   { claims, header, client }: Assertion,
 ): Promise<string | undefined> {
@@ -348,7 +346,8 @@ async function wrongWithAssertion(
   if (!audiences.some((aud) => aud === context.issuer + routes.token || aud === context.issuer + endpoint))
     return "aud must be the token endpoint's URL"
   if (typeof header.kid !== 'string' || header.kid === '') return 'the header must have a kid'
-  if (header.jku !== undefined && header.jku !== client.jwksUri) return 'jku is not the registered URL'
+  if (header.jku !== undefined && header.jku !== (await clients.find(client.clientId))?.jwksUri)
+    return 'jku is not the registered URL'
   const { asymmetricKeyStore } = client as { asymmetricKeyStore?: Iterable<{ kid?: unknown; kty?: unknown }> }
   const kty = header.alg === 'ES384' ? 'EC' : 'RSA'
   const keys = [...(asymmetricKeyStore ?? [])].filter((key) => key.kid === header.kid && key.kty === kty)

@@ -90,7 +90,7 @@ input[aria-invalid=true]{border:2px solid var(--alarm)}
 .choice{display:flex;gap:.75rem;align-items:flex-start;border:1px solid var(--line);border-radius:.375rem;padding:.75rem;margin:0 0 .5rem}
 .choice label{font-weight:400;margin:0;flex:1}
 .choice strong{display:block}
-.choice input{width:1.25rem;height:1.25rem;margin:.15rem 0 0;accent-color:var(--accent);flex:none}
+.choice input{width:1.5rem;height:1.5rem;margin:0;accent-color:var(--accent);flex:none}
 button{min-height:2.75rem;padding:.5rem 1.25rem;font:inherit;font-weight:600;border-radius:.375rem;border:2px solid var(--accent);background:var(--accent);color:var(--onAccent);cursor:pointer}
 button.second{background:var(--paper);color:var(--accent)}
 button.alarm{border-color:var(--alarm);background:var(--alarm);color:var(--onAlarm)}

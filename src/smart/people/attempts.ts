@@ -18,6 +18,8 @@ export const limits = {
   signIn: { count: 10, windowMs: 15 * minute, slowFrom: 5 },
   /** Wrong passwords of an account from everywhere that is not a device it knows. */
   signInAnywhere: { count: 100, windowMs: hour },
+  /** Wrong second factors of an account, likewise: who got the password must not try codes from a thousand networks. */
+  secondAnywhere: { count: 50, windowMs: hour },
   /** Wrong passwords from one network, of whatever accounts. */
   network: { count: 200, windowMs: 15 * minute },
   /** Wrong one-time codes of an account. */

@@ -86,7 +86,8 @@ export function ownPages(parts: OwnPagesParts): OwnPages {
     signIn: async (visit, below) => {
       const { request, response } = visit
       let uid = pages.cookies.read(request, flowCookie)
-      if (uid === undefined) {
+      // Who begins again has nothing to do with who was here before.
+      if (uid === undefined || (request.method === 'GET' && below === '')) {
         uid = randomBytes(16).toString('base64url')
         pages.cookies.write(response, flowCookie, uid)
       }

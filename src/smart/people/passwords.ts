@@ -10,7 +10,7 @@ import { createHmac } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { hash, parseOptions, verify } from '@node-rs/argon2'
 import { AccountRefused } from './refused.js'
-import { type Turns, turns } from './turns.js'
+import { seats, type Turns, turns } from './turns.js'
 
 /** The least that is made; what was made with less is made anew when its owner signs in. */
 export const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
@@ -18,15 +18,20 @@ export const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 export const passwordLengths = { min: 12, maxBytes: 1024 } as const
 
 /** One core is left for those who read; never more than two for each core. */
-const processTurns = turns({ atOnce: Math.max(1, availableParallelism() - 1), waitingMax: 100 })
+const atOnce = Math.max(1, availableParallelism() - 1)
+const waitingMax = 100
+const processTurns = turns({ atOnce, waitingMax })
+
+/** A thousand who come at once must not even look up their accounts: that alone would hold up who reads. */
+const seated = seats(atOnce + waitingMax)
 
 export type Passwords = {
   /** @throws AccountRefused where the password cannot be allowed */
   make(password: string, context: readonly string[]): Promise<string>
   /** The same work where there is nothing to compare with. `renewed` replaces what was kept. */
   check(password: string, kept: string | undefined): Promise<{ right: boolean; renewed?: string }>
-  /** Whether one more would have to be sent away. */
-  full(): boolean
+  /** Runs what ends in a check, unless too many are under way already. @throws SignInRefused busy */
+  seated<T>(work: () => Promise<T>): Promise<T>
 }
 
 export type PasswordOptions = {
@@ -44,7 +49,7 @@ export function passwords({ peppers, breached, turns: hashing = processTurns }: 
     hashing.take(async () => `${current.name}${await hash(plain(password), { ...cost, ...current.secret })}`)
   let nobody: Promise<string> | undefined
   return {
-    full: hashing.full,
+    seated,
     make: async (password, context) => {
       await allow(password, context, breached)
       return made(password)

@@ -74,7 +74,7 @@ export type People = Accounts &
     handle(request: IncomingMessage, response: ServerResponse): Promise<boolean>
     /** Who is signed in in this browser. */
     signedIn(request: IncomingMessage): Promise<{ session: Session; account: StoredAccount } | undefined>
-    /** Whether a session goes on, by its id. */
+    /** Whether a session goes on for an app that was allowed to work as long; asking is using it. */
     isOnline(session: string): Promise<boolean>
     signOutEverywhere(subject: string): Promise<void>
     /** @throws AccountRefused */
@@ -199,7 +199,7 @@ export async function people(options: PeopleOptions): Promise<People> {
     },
     signedIn: (request) => browser.signedIn({ request }),
     isOnline: async (id) => {
-      const session = await own.alive(id)
+      const session = await own.useByApp(id)
       const account = session && (await accounts.bySubject(session.subject))
       return account !== undefined && !account.disabled && account.revision === session?.revision
     },

@@ -83,6 +83,20 @@ test('the cookie is new with every sign-in, and the one of before opens nothing'
   expect(await isIn(browser)).toBe(false)
 })
 
+test('an app that works while the person is signed in keeps the session for itself, not for the pages', async () => {
+  const browser = await asAnn()
+  const cookie = `session.default=${browser.cookies.get('session.default')}`
+  const { session } = (await tested.people.signedIn({ headers: { cookie } } as never))!
+  // As apps do: a new token when the old one is over.
+  for (let tokens = 0; tokens < 10; tokens++) {
+    tested.now.at += 15 * minute + 1000
+    expect(await tested.people.isOnline(session.id)).toBe(true)
+  }
+  expect(await isIn(browser)).toBe(false)
+  tested.now.at += 31 * minute
+  expect(await tested.people.isOnline(session.id)).toBe(false)
+})
+
 test('a cookie somebody made up opens nothing', async () => {
   const browser = tested.browser()
   for (const made of ['x', '..', '%00', 'constructor', 'a'.repeat(43)]) {

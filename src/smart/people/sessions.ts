@@ -20,7 +20,9 @@ export type Session = {
   at: number
   methods: readonly string[]
   since: number
+  /** When a page was last used, and when an app last was on behalf of the session. */
   last: number
+  lastOfApp?: number
   idleMs: number
   /** Revision of the account at sign-in. */
   revision: number
@@ -52,12 +54,20 @@ export type Sessions = {
   use(cookie: string | undefined): Promise<Session | undefined>
   /** By id, without using it. */
   alive(id: string): Promise<Session | undefined>
+  /** Used by an app that was allowed to work while the person is signed in; undefined when that is over. */
+  useByApp(id: string): Promise<Session | undefined>
   end(id: string): Promise<Session | undefined>
   ofPerson(person: string): Promise<Session[]>
 }
 
 /** Used again within this time, a session is not written again. */
 const touchMs = 30_000
+
+/**
+ * An app asks for a new token once the old one is over, and is not seen before: it has the life of a token more than pages
+ * have. That it is used keeps the session for apps, never for pages.
+ */
+const tokenMs = 15 * 60_000
 
 /** Nobody signs in on more devices at once; the oldest make room. */
 const sessionsMax = 50
@@ -67,6 +77,9 @@ const ofPersonKey = (person: string, id: string): string => `people/sessions-of/
 
 export function sessions(secrets: Secrets, clock: () => number, limits: SessionLimits): Sessions {
   const until = ({ last, idleMs, since }: Session): number => Math.min(last + idleMs, since + limits.maxMs)
+  /** Until apps are told that it is over; so long it is kept. */
+  const untilForApps = ({ last, lastOfApp = last, idleMs, since }: Session): number =>
+    Math.min(Math.max(last, lastOfApp) + idleMs + tokenMs, since + limits.maxMs)
   const alive = async (id: string): Promise<Session | undefined> => {
     const session = await readJson<Session>(secrets, key(id))
     return session && clock() < until(session) ? session : undefined
@@ -105,10 +118,17 @@ export function sessions(secrets: Secrets, clock: () => number, limits: SessionL
         idleMs: isPatientRole(role) ? limits.patientIdleMs : limits.staffIdleMs,
         revision,
       }
-      await secrets.put(key(session.id), JSON.stringify(session), until(session))
+      await secrets.put(key(session.id), JSON.stringify(session), untilForApps(session))
       await secrets.put(ofPersonKey(person, session.id), '', now + limits.maxMs)
       return { cookie, session }
     },
+    useByApp: (id) =>
+      change<Session, Session | undefined>(secrets, key(id), (was) => {
+        const now = clock()
+        if (!was || now >= untilForApps(was)) return { answer: undefined }
+        const used = { ...was, lastOfApp: now }
+        return { now: used, expires: untilForApps(used), answer: used }
+      }),
     use: async (cookie) => {
       if (cookie === undefined) return undefined
       const session = await alive(fingerprint(cookie))
@@ -117,7 +137,7 @@ export function sessions(secrets: Secrets, clock: () => number, limits: SessionL
       // Ended meanwhile by another process: then it stays so.
       return change<Session, Session | undefined>(secrets, key(session.id), (was) => {
         const used = was && { ...was, last: Math.max(was.last, now) }
-        return used ? { now: used, expires: until(used), answer: used } : { answer: undefined }
+        return used ? { now: used, expires: untilForApps(used), answer: used } : { answer: undefined }
       })
     },
   }

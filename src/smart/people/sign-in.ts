@@ -159,49 +159,52 @@ export function signIns(parts: SignInParts): SignIns {
   ): Promise<void> => {
     const found = await current(id)
     const { step, person } = found
-    const side = sideOf(await knows(from.device, person), from)
-    const counted = await attempts.count(`second/${keys.digest('second', `${person.id} ${side}`)}`, limits.signIn)
+    const known = await knows(from.device, person)
+    const side = keys.digest('second', `${person.id} ${sideOf(known, from)}`)
+    const counted = [await attempts.count(`second/${side}`, limits.signIn)]
+    if (!known)
+      counted.push(await attempts.count(`second-anywhere/${keys.digest('second', person.id)}`, limits.secondAnywhere))
     if (!(await isRight(found))) return refuse('code', person, from)
-    await counted.undo()
+    await Promise.all(counted.map((each) => each.undo()))
     if (step.budget !== undefined) await attempts.forget(step.budget)
     await changeStep(id, (was) => ({ ...was, methods: [...new Set([...was.methods, ...method, 'mfa'])] }))
   }
 
-  return {
-    password: async (id, { login, password }, asked, from) => {
-      if (passwords.full()) throw new SignInRefused('busy', 2000)
-      const name = loginOf(login.slice(0, 300))
-      const person = await accounts.byLogin(name)
-      const known = await knows(from.device, person)
-      const networkKey = `network/${keys.digest('network', from.network)}`
-      if (!known) await attempts.check(networkKey, limits.network)
-      // By what was typed and not by whose it is: that two names are one person's must not show.
-      const budget = `sign-in/${keys.digest('sign-in', `${name} ${sideOf(known, from)}`)}`
-      const counted: Counted[] = []
-      const undo = (): Promise<unknown> => Promise.all(counted.map((each) => each.undo()))
-      let checked: { right: boolean; renewed?: string }
-      try {
-        counted.push(await attempts.count(budget, limits.signIn))
-        if (!known)
-          counted.push(await attempts.count(`anywhere/${keys.digest('sign-in', name)}`, limits.signInAnywhere))
-        checked = await passwords.check(password, person?.password)
-      } catch (error) {
-        await undo()
-        throw error
-      }
-      const own = person && checked.right ? await accountsFor(person, asked) : []
-      if (!person || own.length === 0) {
-        if (!known) await attempts.count(networkKey, limits.network).catch(() => {})
-        return refuse('credentials', person, from)
-      }
+  const withPassword: SignIns['password'] = async (id, { login, password }, asked, from) => {
+    const name = loginOf(login.slice(0, 300))
+    const person = await accounts.byLogin(name)
+    const known = await knows(from.device, person)
+    const networkKey = `network/${keys.digest('network', from.network)}`
+    if (!known) await attempts.check(networkKey, limits.network)
+    // By what was typed and not by whose it is: that two names are one person's must not show.
+    const budget = `sign-in/${keys.digest('sign-in', `${name} ${sideOf(known, from)}`)}`
+    const counted: Counted[] = []
+    const undo = (): Promise<unknown> => Promise.all(counted.map((each) => each.undo()))
+    let checked: { right: boolean; renewed?: string }
+    try {
+      counted.push(await attempts.count(budget, limits.signIn))
+      if (!known) counted.push(await attempts.count(`anywhere/${keys.digest('sign-in', name)}`, limits.signInAnywhere))
+      checked = await passwords.check(password, person?.password)
+    } catch (error) {
       await undo()
-      const { renewed } = checked
-      if (renewed !== undefined)
-        await accounts.changePerson(person.id, (was) =>
-          was.password === person.password ? { ...was, password: renewed } : was,
-        )
-      await begin(id, { person: person.id, methods: ['pwd'], asked, budget })
-    },
+      throw error
+    }
+    const own = person && checked.right ? await accountsFor(person, asked) : []
+    if (!person || own.length === 0) {
+      if (!known) await attempts.count(networkKey, limits.network).catch(() => {})
+      return refuse('credentials', person, from)
+    }
+    await undo()
+    const { renewed } = checked
+    if (renewed !== undefined)
+      await accounts.changePerson(person.id, (was) =>
+        was.password === person.password ? { ...was, password: renewed } : was,
+      )
+    await begin(id, { person: person.id, methods: ['pwd'], asked, budget })
+  }
+
+  return {
+    password: (...given) => passwords.seated(() => withPassword(...given)),
     sendCode: async (contact, from) => {
       const found = await accounts.byLogin(contact.to)
       // Staff have no sign-in by code alone: for this door nobody has their address.

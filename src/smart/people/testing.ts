@@ -1,13 +1,15 @@
 /**
  * A tenant's people behind an HTTP server, for tests: with a mailbox instead of mail, and browsers without script.
  */
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MongoClient } from 'mongodb'
 import type { SecurityEvent } from '../../access/index.js'
-import { openSqlite, type Secrets } from '../../store/index.js'
+import { type Database, openMongo, openSqlite, type Secrets } from '../../store/index.js'
 import { breached } from './breached.js'
 import type { Message } from './delivery.js'
 import { type People, type PeopleOptions, people } from './people.js'
@@ -29,10 +31,9 @@ export type TestPeople = {
 
 /** `started` holds the clock, so that no test sleeps. */
 export async function startPeople(options: Partial<PeopleOptions> = {}): Promise<TestPeople> {
-  const folder = mkdtempSync(join(tmpdir(), 'people-'))
   const now = { at: 1_800_000_000_000 }
   const clock = (): number => now.at
-  const database = await openSqlite(join(folder, 'people.db'), { clock })
+  const { database, remove } = await storeOfItsOwn(clock)
   const { secrets } = database.tenant('default')
   const [sent, events, reports]: [Message[], SecurityEvent[], unknown[]] = [[], [], []]
   const server = createServer((request, response) => {
@@ -75,9 +76,27 @@ export async function startPeople(options: Partial<PeopleOptions> = {}): Promise
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
       await database.close()
-      rmSync(folder, { recursive: true, force: true })
+      await remove()
     },
   }
+}
+
+/** A file, or a database on the MongoDB whose address is in TEST_STORE. */
+async function storeOfItsOwn(clock: () => number): Promise<{ database: Database; remove(): Promise<void> }> {
+  const mongodb = process.env['TEST_STORE']
+  if (!mongodb) {
+    const folder = mkdtempSync(join(tmpdir(), 'people-'))
+    const database = await openSqlite(join(folder, 'people.db'), { clock })
+    return { database, remove: async () => rmSync(folder, { recursive: true, force: true }) }
+  }
+  const url = new URL(mongodb)
+  url.pathname = `/people-${randomBytes(6).toString('hex')}`
+  const remove = async () => {
+    const client = new MongoClient(url.href)
+    await client.db().dropDatabase()
+    await client.close()
+  }
+  return { database: await openMongo(url.href, { clock }), remove }
 }
 
 export type TestPage = { status: number; headers: Headers; text: string; path: string }
@@ -120,6 +139,10 @@ export class TestBrowser {
     let at = path
     for (let turns = 0; response.status === 303 && turns < 10; turns++) {
       at = response.headers.get('location')!
+      // To the app: where it ends is what a test wants to know.
+      const { hostname, pathname, search } = new URL(at, this.url)
+      if (!['127.0.0.1', 'localhost'].includes(hostname)) break
+      at = pathname + search
       response = await this.fetch('GET', at, undefined, {})
     }
     this.page = { status: response.status, headers: response.headers, text: await response.text(), path: at }

@@ -3,10 +3,11 @@
  *
  * https://www.mongodb.com/docs/manual/core/transactions-operations/#restricted-operations
  */
-import type { Db, IndexDescription } from 'mongodb'
+import type { Db } from 'mongodb'
 import { StoreUnusable } from '../store.js'
 import { contentCollection } from './content.js'
 import { codeOf } from './failures.js'
+import { compared, descriptionOf, type Index, IndexBuilds } from './index-builds.js'
 import { commitsCollection } from './marks.js'
 import { historyOf } from './reader.js'
 
@@ -19,7 +20,7 @@ const living = { partialFilterExpression: { vis: { $exists: true } } }
  * Every index begins with the tenant. Those that give an order have the class of those who may see a resource before it,
  * and end in the order of creation, which is unique, or the server would sort in memory. What was deleted is in none.
  */
-export const current: IndexDescription[] = [
+export const current: Index[] = [
   { name: 'created', key: { t: 1, k: 1, vis: 1, o: 1 }, ...living },
   { name: 'updated', key: { t: 1, n: 1, vis: 1, lu: -1, o: 1 }, partialFilterExpression: { n: { $exists: true } } },
   { name: 'dated', key: { t: 1, n: 1, vis: 1, date1: -1, o: 1 }, partialFilterExpression: { n: { $exists: true } } },
@@ -36,12 +37,14 @@ export const current: IndexDescription[] = [
   { name: 'written', key: { t: 1, lu: -1, w: -1 } },
 ]
 
-const history: IndexDescription[] = [
+export type Definitions = { current: Index[]; history: Index[] }
+
+const history: Index[] = [
   { name: 'written', key: { t: 1, lu: -1, w: -1 } },
   { name: 'versions', key: { t: 1, id: 1, lu: -1, w: -1 } },
 ]
 
-const fixed: Record<string, IndexDescription[]> = {
+const fixed: Record<string, Index[]> = {
   [commitsCollection]: [
     { name: 'sequence', key: { t: 1, seq: 1 }, partialFilterExpression: { seq: { $gt: 0 } } },
     { name: 'uncounted', key: { seq: 1, t: 1, w: 1 }, partialFilterExpression: { seq: 0 } },
@@ -60,10 +63,32 @@ const fixed: Record<string, IndexDescription[]> = {
 export class Collections {
   private readonly ready = new Map<string, Promise<void>>()
 
-  constructor(readonly db: Db) {}
+  readonly builds: IndexBuilds
+
+  constructor(
+    readonly db: Db,
+    say: (sentence: string) => void = () => undefined,
+    private readonly definitions: Definitions = { current, history },
+  ) {
+    this.builds = new IndexBuilds(db, say)
+  }
 
   async open(): Promise<void> {
     for (const [name, indexes] of Object.entries(fixed)) await this.made(name, indexes)
+    await this.upgrade()
+  }
+
+  /** What an earlier version of the server has left otherwise than it is now, type by type and once a version. */
+  private async upgrade(): Promise<void> {
+    const about = this.db.collection<{ _id: string; of: string }>('about')
+    const of = JSON.stringify([this.definitions.current, this.definitions.history].map((each) => each.map(versionOf)))
+    if ((await about.findOne({ _id: 'indexes' }))?.of === of) return
+    const names = (await this.db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name)
+    for (const type of names.filter((name) => names.includes(historyOf(name)))) await this.ensure(type)
+    // While something is built, the next start looks again.
+    void this.builds.idle().then(async (whole) => {
+      if (whole) await about.updateOne({ _id: 'indexes' }, { $set: { of } }, { upsert: true }).catch(() => undefined)
+    })
   }
 
   /** Makes what a type needs, once. */
@@ -71,26 +96,33 @@ export class Collections {
     const known = this.ready.get(type)
     if (known) return known
     const made = (async () => {
-      await this.made(type, current)
-      await this.made(historyOf(type), history)
+      await this.made(type, this.definitions.current)
+      await this.made(historyOf(type), this.definitions.history)
     })()
     this.ready.set(type, made)
     made.catch(() => this.ready.delete(type))
     return made
   }
 
-  private async made(name: string, indexes: IndexDescription[]): Promise<void> {
+  private async made(name: string, indexes: Index[]): Promise<void> {
     // Making what is there already waits for every transaction that uses it, even one of a process that died.
     if (!(await this.db.listCollections({ name }, { nameOnly: true }).hasNext()))
       await this.db.createCollection(name).catch((error: unknown) => {
         if (codeOf(error) !== 48) throw error
       })
     const collection = this.db.collection(name)
-    const there = new Map((await collection.indexes()).map((index) => [index.name, JSON.stringify(index.key)]))
-    const missing = indexes.filter((index) => there.get(index.name!) !== JSON.stringify(index.key))
-    if (!missing.length) return
+    const { missing, outdated } = compared(indexes, await collection.indexes())
+    if (!missing.length && !outdated.length) return
+    if (
+      (outdated.length || missing.length < indexes.length) &&
+      (await collection.findOne({}, { projection: { _id: 1 } }))
+    ) {
+      this.builds.soon(name, missing, outdated)
+      return
+    }
     try {
-      await collection.createIndexes(missing)
+      if (missing.length) await collection.createIndexes(missing.map(descriptionOf))
+      for (const each of outdated) await collection.dropIndex(each)
     } catch (error) {
       if (codeOf(error) === 85 || codeOf(error) === 86)
         throw new StoreUnusable(
@@ -101,3 +133,5 @@ export class Collections {
     }
   }
 }
+
+const versionOf = ({ name, version = 1 }: Index): string => `${name} v${version}`

@@ -42,7 +42,12 @@ export class History {
     return storedOf(type, whole!)
   }
 
-  async find(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
+  /** As of one time, because a version that is replaced moves from one collection to another. */
+  find(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
+    return reader.atOneTime((within) => this.found(within, query, reach))
+  }
+
+  private async found(reader: Reader, query: HistoryQuery, reach: Reach): Promise<Found> {
     const types = query.type === undefined ? await this.types() : [query.type]
     const parts: { type: string; history: boolean; match: Document[] }[] = []
     for (const type of types) {

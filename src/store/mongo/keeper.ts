@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Db, MongoClient } from 'mongodb'
-import { free, type LaneDocument, type Lanes, leaseMs } from './lanes.js'
+import { free, type HeldDocument, type Lanes, leaseMs } from './lanes.js'
 import { commitsCollection } from './marks.js'
 
 const renewMs = 5_000
@@ -35,27 +35,27 @@ export class Keeper {
     for (const timer of this.timers) timer.unref()
   }
 
-  private get lanes() {
-    return this.db.collection<LaneDocument>(commitsCollection)
+  private get held() {
+    return this.db.collection<HeldDocument>(commitsCollection)
   }
 
   private async renew(): Promise<void> {
-    const held: { key: string; lanes: Lanes }[] = []
+    const leases: { key: string; lanes: Lanes }[] = []
     for (const { lanes } of this.opened()) {
       const { key, idle } = lanes
       if (key === undefined) continue
       if (idle) await lanes.release()
-      else held.push({ key, lanes })
+      else leases.push({ key, lanes })
     }
-    if (held.length) {
+    if (leases.length) {
       const until = new Date(Date.now() + leaseMs)
-      const { matchedCount } = await this.lanes.updateMany(
-        { _id: { $in: held.map(({ key }) => key) }, holder: this.holder },
+      const { matchedCount } = await this.held.updateMany(
+        { _id: { $in: leases.map(({ key }) => key) }, holder: this.holder },
         { $set: { until } },
         { maxTimeMS: renewMs },
       )
       // Where one of them went to another, its next commit finds out.
-      if (matchedCount === held.length) for (const { lanes } of held) lanes.renewed(until)
+      if (matchedCount === leases.length) for (const { lanes } of leases) lanes.renewed(until)
     }
     await this.sweep()
   }
@@ -65,11 +65,11 @@ export class Keeper {
    * ours to end: they are of the same user.
    */
   private async sweep(): Promise<void> {
-    const over = await this.lanes.find({ lane: { $gte: 0 }, until: { $gt: free, $lt: new Date() } }).toArray()
+    const over = await this.held.find({ lane: { $gte: 0 }, until: { $gt: free, $lt: new Date() } }).toArray()
     for (const { _id, holder, sessions } of over) {
       if (holder === this.holder) continue
       await this.client.db('admin').command({ killSessions: sessions.map((id) => ({ id })) })
-      await this.lanes.updateOne({ _id, holder }, { $set: { until: free } }, { maxTimeMS: renewMs })
+      await this.held.updateOne({ _id, holder }, { $set: { until: free } }, { maxTimeMS: renewMs })
     }
   }
 

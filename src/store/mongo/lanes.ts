@@ -21,15 +21,18 @@ export const leaseMs = 15_000
 /** A tenant that is not written to for so long has its lane given back. */
 const idleMs = 120_000
 
-export type LaneDocument = {
+/** Who holds a lane. */
+export type HeldDocument = {
   _id: string
   t: string
   lane: number
   holder: string
   until: Date
   sessions: Binary[]
-  n: number
 }
+
+/** The lane itself: what commits write. */
+type LaneDocument = { _id: string; holder: string; n: number }
 
 /** The end of a lease that nobody holds. */
 export const free = new Date(0)
@@ -61,17 +64,17 @@ export class Lanes {
     return this.lane
   }
 
-  /** The key of the lane, where one is held. */
+  /** The key by which the lane is held, if one is. */
   get key(): string | undefined {
-    return this.lane < 0 ? undefined : keyOf.lane(this.tenant, this.lane)
+    return this.lane < 0 ? undefined : keyOf.held(this.tenant, this.lane)
   }
 
   get idle(): boolean {
     return Date.now() - this.used > idleMs
   }
 
-  private get commits() {
-    return this.db.collection<LaneDocument>(commitsCollection)
+  private get held() {
+    return this.db.collection<HeldDocument>(commitsCollection)
   }
 
   /** Takes a lane unless one is held whose lease goes on for a while. */
@@ -101,8 +104,8 @@ export class Lanes {
       again: isDuplicate,
       work: async (session) => {
         const now = Date.now()
-        const held = await this.commits
-          .find({ _id: { $gte: keyOf.lane(tenant, ''), $lt: keyOf.root(tenant) } }, { session })
+        const held = await this.held
+          .find({ _id: { $gte: keyOf.held(tenant, ''), $lt: `${keyOf.held(tenant, '')}:` } }, { session })
           .toArray()
         const busy = new Set(
           held.filter(({ until, holder }) => until.getTime() > now && holder !== this.holder).map(({ lane }) => lane),
@@ -111,19 +114,21 @@ export class Lanes {
         const lane = own ?? Array.from({ length: lanesMax }, (_, i) => i).find((each) => !busy.has(each))
         if (lane === undefined) throw new StoreUnusable(`More than ${lanesMax} processes write to this database`)
         const sessions = [this.committing, this.counting, this.chaining].flatMap(({ id }) => id?.id ?? [])
-        await this.commits.bulkWrite(
+        await this.db.collection<LaneDocument>(commitsCollection).bulkWrite(
           [
             { updateOne: { filter: { _id: keyOf.root(tenant) }, update: { $inc: { n: 1 } }, upsert: true } },
             {
               updateOne: {
                 filter: { _id: keyOf.lane(tenant, lane) },
-                update: { $set: { t: tenant, lane, holder: this.holder, until, sessions }, $inc: { n: 1 } },
+                update: { $set: { holder: this.holder }, $inc: { n: 1 } },
                 upsert: true,
               },
             },
           ],
           { session },
         )
+        const holding = { t: tenant, lane, holder: this.holder, until, sessions }
+        await this.held.replaceOne({ _id: keyOf.held(tenant, lane) }, holding, { upsert: true, session })
         return lane
       },
     })
@@ -149,7 +154,7 @@ export class Lanes {
     const { key } = this
     this.lane = -1
     if (key !== undefined)
-      await this.commits
+      await this.held
         .updateOne({ _id: key, holder: this.holder }, { $set: { until: free } }, { maxTimeMS: 1_000 })
         .catch(() => undefined)
   }

@@ -21,6 +21,8 @@ export const keyOf = {
   mark: (tenant: string, id: string): string => `${tenant}/mark/${id}`,
   audit: (tenant: string, id: string): string => `${tenant}/audit/${id}`,
   lane: (tenant: string, lane: number | ''): string => `${tenant}/lane/${lane}`,
+  /** By whom a lane is held, and until when: apart from the lane, or each renewal would meet the commits on their way. */
+  held: (tenant: string, lane: number | ''): string => `${tenant}/held/${lane}`,
   /** What a new lane and a new type write, so that who touches all lanes meets them too; it comes after all lanes. */
   root: (tenant: string): string => `${tenant}/lane/root`,
   /** Who numbers: versions, or entries of the audit log. */

@@ -24,6 +24,8 @@ export type MongoOptions = {
   timeLimitMs?: number
   /** Whether documents hold the resource itself beside its bytes, for people with a shell and for analytics. */
   documents?: boolean
+  /** Told, in a sentence, what happens to indexes meanwhile. */
+  say?: (sentence: string) => void
 }
 
 export async function openMongo(url: string, options: MongoOptions = {}): Promise<Database> {
@@ -33,10 +35,11 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
     targetsMax = 100_000,
     timeLimitMs = 30_000,
     documents = true,
+    say = () => undefined,
   } = options
   const { client, db } = await connect(url, timeLimitMs)
   try {
-    const collections = new Collections(db)
+    const collections = new Collections(db, say)
     await collections.open()
     const tenants = new Map<string, Tenant>()
     const keeper = new Keeper(client, db, () => tenants.values(), opened)
@@ -73,6 +76,7 @@ export async function openMongo(url: string, options: MongoOptions = {}): Promis
       },
       close: async () => {
         keeper.close()
+        collections.builds.close()
         await feed.close()
         for (const each of tenants.values()) await each.close()
         await client.close()

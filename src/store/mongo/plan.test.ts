@@ -312,6 +312,21 @@ describe('commands', () => {
         }),
     ],
     [
+      'a create with what the audit log says of it',
+      4,
+      () =>
+        store.commit({
+          changes: [put(`Observation/n${made++}`, { references: ['Patient/p1'] })],
+          audit: ([first]) => [{ id: `${made}`, at: 1, keys: [first!.stored.id], text: 'created' }],
+          integrity: true,
+        }),
+    ],
+    [
+      'an entry of the audit log',
+      1,
+      () => store.audit.append([{ id: `e${made++}`, at: 1, keys: ['Patient/p1'], text: 'read' }]),
+    ],
+    [
       'a transaction of 200 creates',
       4,
       () =>

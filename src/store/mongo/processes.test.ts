@@ -168,7 +168,55 @@ describe('two processes', () => {
       stop()
     }
     expect(Math.max(...delays)).toBeLessThan(900)
-    console.log(`known in the other process after ${delays.join(', ')} ms`)
+  })
+
+  test('a page, its total and what it includes are of one time, while the other process writes', async () => {
+    let writing = true
+    const pair = (round: number) => [
+      put('Organization/one-time', { content: { text: `${round}` } }),
+      put('Patient/one-time', {
+        content: { text: `${round}` },
+        entries: [token('code', 'one-time'), reference('organization', 'Organization/one-time')],
+      }),
+      ...(round % 2 ? [coded('Patient/now-and-then', 'one-time')] : []),
+    ]
+    const writer = (async () => {
+      for (let round = 1; writing; round++) {
+        await other.commit(whole(...pair(round)))
+        if (round % 2) await other.commit(whole(drop('Patient/now-and-then')))
+      }
+    })()
+    await pause(200)
+    const included = [{ reverse: false, type: 'Patient', param: 'organization', iterate: false }]
+    for (let round = 0; round < 60; round++) {
+      const asked = query(['Patient'], code('one-time'), { include: included, total: true })
+      const { matches, total } = await one.search(asked, all)
+      const texts = matches
+        .filter(({ stored }) => stored.id === 'one-time')
+        .map(({ stored }) => JSON.parse(stored.body.toString()).text)
+      expect(new Set(texts).size).toBe(1)
+      expect(texts).toHaveLength(2)
+      expect(matches.filter(({ mode }) => mode === 'match')).toHaveLength(total!)
+    }
+    writing = false
+    await writer
+  })
+
+  test('a history lists each version once, while the other process writes', async () => {
+    let writing = true
+    const writer = (async () => {
+      for (let round = 1; writing; round++)
+        await other.commit(whole(put('Patient/often', { content: { text: `${round}` } })))
+    })()
+    await pause(100)
+    for (let round = 0; round < 40; round++) {
+      const { matches, total } = await one.history({ type: 'Patient', id: 'often', count: 10_000, total: true }, all)
+      const versions = matches.map(({ stored }) => stored.version)
+      expect(versions).toEqual(versions.map((_, i) => versions.length - i))
+      expect(total).toBe(versions.length)
+    }
+    writing = false
+    await writer
   })
 
   test('pages turned through both give each entry once', async () => {
@@ -193,17 +241,16 @@ describe('processes that die', () => {
     const session = client.startSession()
     const lanes = client.db().collection<{ _id: string }>('commits')
     const dead = {
-      _id: 'default/lane/63',
+      _id: 'default/held/63',
       t: 'default',
       lane: 63,
       holder: 'dead',
       until: new Date(1),
       sessions: [session.id!.id],
-      n: 0,
     }
-    await lanes.insertOne(dead)
+    await lanes.insertMany([dead, { _id: 'default/lane/63' }])
     session.startTransaction()
-    await lanes.updateOne({ _id: dead._id }, { $inc: { n: 1 } }, { session })
+    await lanes.updateOne({ _id: 'default/lane/63' }, { $inc: { n: 1 } }, { session })
     const [made] = await one.commit({
       ...whole(coded('Patient/again', 'again')),
       conditions: [{ query: query(['Patient'], code('again')), reach: all, ids: [] }],

@@ -6,6 +6,7 @@
 import type { ClientSession, Db, Document } from 'mongodb'
 import type { Ref } from '../../fhir/index.js'
 import { whole } from './content.js'
+import { codeOf } from './failures.js'
 import type { Filter } from './filter.js'
 import { after } from './filter.js'
 import type { Root } from './root.js'
@@ -14,6 +15,9 @@ import type { Row } from './stored.js'
 export type Part = { type: string; stages: Document[]; history?: boolean }
 
 export const historyOf = (type: string): string => `${type}.history`
+
+const snapshotUnavailable = 246
+const snapshotTooOld = 239
 
 export class Reader {
   constructor(
@@ -26,6 +30,21 @@ export class Reader {
 
   within(session: ClientSession): Reader {
     return new Reader(this.db, this.tenant, this.root, this.timeLimitMs, session)
+  }
+
+  /** Everything that is read so is as it was at one time, however many commands it takes. */
+  async atOneTime<T>(work: (reader: Reader) => Promise<T>): Promise<T> {
+    if (this.session) return work(this)
+    const session = this.db.client.startSession({ snapshot: true })
+    try {
+      return await work(this.within(session))
+    } catch (error) {
+      // Collections or indexes were made a moment ago: an answer of several times is better than none.
+      if (codeOf(error) !== snapshotUnavailable && codeOf(error) !== snapshotTooOld) throw error
+      return await work(this)
+    } finally {
+      await session.endSession()
+    }
   }
 
   /** The `_id` of a resource, or of one of its versions. */
@@ -41,7 +60,10 @@ export class Reader {
   /** Rows with their bytes, wherever those are kept. */
   async whole<R extends Row & { type: string }>(rows: readonly R[]): Promise<readonly R[]> {
     const parted = rows.map((row) => ({ row, version: this.version(row.type, row.id, row.v) }))
-    await whole(this.db, parted, { ...(this.session ? { session: this.session } : { maxTimeMS: this.timeLimitMs }) })
+    await whole(this.db, parted, {
+      ...(this.session ? { session: this.session } : { maxTimeMS: this.timeLimitMs }),
+      ...(this.session?.snapshotEnabled && { readConcern: { level: 'snapshot' } }),
+    })
     return rows
   }
 
@@ -70,6 +92,7 @@ export class Reader {
         // A transaction has its own limit, and inside it the server takes none but that of the first command.
         maxTimeMS: this.timeLimitMs,
         ...(this.session && { session: this.session }),
+        ...(this.session?.snapshotEnabled && { readConcern: { level: 'snapshot' } }),
       })
       .toArray()
   }

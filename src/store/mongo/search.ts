@@ -6,7 +6,7 @@
  * A page and its total are one command, whatever the number of types; each level of a chain and of includes is one more.
  */
 import type { Document } from 'mongodb'
-import type { Query, Reach } from '../../search/index.js'
+import type { Expression, Query, Reach } from '../../search/index.js'
 import type { Condition, Found, Match } from '../store.js'
 import type { Filter } from './filter.js'
 import { included } from './include.js'
@@ -29,7 +29,11 @@ export class Search {
   ) {}
 
   find(reader: Reader, query: Query, reach: Reach): Promise<Found> {
-    return reader.root.byClasses(() => this.found(reader, query, reach))
+    // One command without a total reads each resource once; what several must agree on is read as of one time.
+    const several = query.total || query.include.length > 0 || leads(query.where)
+    return reader.root.byClasses(() =>
+      several ? reader.atOneTime((within) => this.found(within, query, reach)) : this.found(reader, query, reach),
+    )
   }
 
   private async found(reader: Reader, query: Query, reach: Reach): Promise<Found> {
@@ -129,4 +133,22 @@ export function pageStages(
       },
     },
   ]
+}
+
+/** Whether other resources decide. */
+function leads(where: Expression): boolean {
+  switch (where.op) {
+    case 'chain':
+    case 'has':
+      return true
+    case 'and':
+    case 'or':
+      return where.of.some(leads)
+    case 'not':
+      return leads(where.of)
+    case 'typed':
+      return Object.values(where.of).some(leads)
+    default:
+      return false
+  }
 }

@@ -49,7 +49,7 @@ export async function startStandIn(options: { pose?: Pose; tls?: { key: string; 
     startMongod(options: object): Promise<{
       url: string
       port: number
-      server: { steppedDownUntil: number; counts: Map<string, number>; pose: Pose }
+      server: { steppedDownUntil: number; counts: Map<string, number>; forbidden: string[]; pose: Pose }
       close(): Promise<void>
     }>
   }

@@ -3,7 +3,7 @@
  *
  * https://www.sqlite.org/atomiccommit.html
  */
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from '@jest/globals'
@@ -93,6 +93,26 @@ test('what was appended and not chained yet is chained when the store is opened 
   const last = await open(copy)
   expect((await last.audit.chain(0, 10)).map(({ id }) => id)).toEqual(['made', 'e1', 'e2', 'e3', 'e4'])
   await last.close()
+})
+
+test('when the power goes, what was chained without being synced is chained anew, in the same order', async () => {
+  const path = join(newFolder(), 'test.db')
+  const store = await open(path)
+  await store.commit({ changes: [put('Patient/1')], audit: () => [entry('made')], integrity: true })
+  // The log is folded into the file when nobody writes for a while.
+  for (let tries = 0; statSync(`${path}-wal`).size > 0 && tries < 100; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  const ids = Array.from({ length: 700 }, (_, i) => `e${i}`)
+  for (let i = 0; i < ids.length; i += 50) await store.audit.append(ids.slice(i, i + 50).map((id) => entry(id)))
+  for (let tries = 0; statSync(`${path}-wal`).size === 0 && tries < 100; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  const copy = crashed(path)
+  rmSync(`${copy}-wal`)
+  await store.close()
+  const again = await open(copy)
+  expect((await again.audit.chain(0, 1000)).map(({ id }) => id)).toEqual(['made', ...ids])
+  expect(await again.maintenance.check(() => [])).toEqual([])
+  await again.close()
 })
 
 test('a write that was cut off was not acknowledged and is passed over', async () => {

@@ -234,7 +234,7 @@ export class Audit {
     this.chaining ??= this.group(this.file.position < fileMax)
       .catch(() => {
         // The disk is full, or the like: it is tried again, and the file of appends holds what waits.
-        this.timer = setTimeout(() => this.chainNow(), chainedAfterMs).unref()
+        if (!this.closed) this.timer = setTimeout(() => this.chainNow(), chainedAfterMs).unref()
       })
       .then(() => {
         this.chaining = undefined

@@ -17,10 +17,13 @@ export type Node = { number: number; local: boolean; types: readonly string[] }
 
 type Decision<T> = { seq: number; epoch: number; stamp: number; of: T }
 
+type Known = { tenant: string; type: string; stamp: number; rids: number[] | undefined }
+
 /** About one version of a resource of a tenant. */
 export type About = { tenant: string; rid: number; seq: number }
 
 const decisionsMax = 20_000
+const setsMax = 256
 /** Resources share counters; those that share one are decided anew together. */
 const slots = 65_536
 /** Numbers of expressions and of resources must fit a safe integer together. */
@@ -29,6 +32,7 @@ const nodesMax = 2 ** 20
 
 export class Decisions {
   private decisions = new Recent<number, Decision<unknown>>(decisionsMax)
+  private sets = new Recent<number, Known>(setsMax)
   private nodes = new WeakMap<Expression, Node>()
   private nextNode = 0
   private readonly epochs = new Uint32Array(slots)
@@ -50,12 +54,27 @@ export class Decisions {
     if (rid >= ridsMax) return decision()
     const key = number * ridsMax + rid
     const epoch = this.epochs[rid % slots]!
-    const stamp = local ? 0 : types.reduce((sum, type) => sum + (this.written.get(`${tenant} ${type}`) ?? 0), 0)
+    const stamp = local ? 0 : this.stamp(tenant, types)
     const known = this.decisions.get(key) as Decision<T> | undefined
     if (known && known.seq === seq && known.epoch === epoch && known.stamp === stamp) return known.of
     const of = decision()
     this.decisions.set(key, { seq, epoch, stamp, of })
     return of
+  }
+
+  /** All of a type for which the expression holds; undefined where that is not known, because they are many. */
+  all({ number, types }: Node, tenant: string, type: string, find: () => number[] | undefined): number[] | undefined {
+    const stamp = this.stamp(tenant, [type, ...types])
+    const known = this.sets.get(number)
+    if (known && known.tenant === tenant && known.type === type && known.stamp === stamp) return known.rids
+    const rids = find()
+    this.sets.set(number, { tenant, type, stamp, rids })
+    return rids
+  }
+
+  /** Changes with every resource of the types. */
+  private stamp(tenant: string, types: readonly string[]): number {
+    return types.reduce((sum, type) => sum + (this.written.get(`${tenant} ${type}`) ?? 0), 0)
   }
 
   /** Inside a commit: a resource of a type, which refers or referred to others, is another now. */
@@ -82,6 +101,7 @@ export class Decisions {
 
   private clear(): void {
     this.decisions = new Recent(decisionsMax)
+    this.sets = new Recent(setsMax)
     this.nodes = new WeakMap()
     this.nextNode = 0
   }

@@ -48,6 +48,8 @@ export class History {
   }
 
   find(query: HistoryQuery, reach: Reach): Found {
+    if (query.id !== undefined && !this.seesAny(query.type, query.id, reach))
+      return { matches: [], ...(query.total && { total: 0 }) }
     return this.planned(reach, (plan) => {
       const scopes = query.type === undefined ? this.lookup.names.allTypes() : [query.type]
       const parts = scopes.flatMap((type) => {
@@ -95,19 +97,26 @@ export class History {
 
   /** The versions of a type, or of one resource of it. */
   private part(plan: Plan, scope: Scope, query: HistoryQuery): { from: Sql; order: Sql } {
-    const conditions = [...this.within(query), this.visible(plan, scope)]
-    if (query.id === undefined)
+    if (query.id === undefined) {
+      const conditions = [...this.within(query), this.visible(plan, scope)]
       return {
         from: sql`FROM version v INDEXED BY version_type CROSS JOIN resource r ON r.rid = v.rid
           WHERE v.tid = ${scope.tid} AND ${all(conditions)}`,
         order: raw('v.updated DESC, v.seq DESC'),
       }
+    }
     return {
       from: sql`FROM resource r CROSS JOIN version v ON v.seq IN (
             SELECT first FROM resource f WHERE f.rid = r.rid UNION ALL SELECT seq FROM version o WHERE o.rid = r.rid AND o.version > 1)
-          WHERE r.tid = ${scope.tid} AND r.id = ${query.id} AND ${all(conditions)}`,
+          WHERE r.tid = ${scope.tid} AND r.id = ${query.id} AND ${all(this.within(query))}`,
       order: raw('v.seq DESC'),
     }
+  }
+
+  private seesAny(type: string | undefined, id: string, reach: Reach): boolean {
+    if (type === undefined || reach.of(type).op === 'everything') return true
+    const row = this.lookup.row(type, id)
+    return row?.live === 1 && this.sight.sees(reach, type, { rid: row.rid, seq: row.seq! })
   }
 
   private within({ since, at }: HistoryQuery): Sql[] {

@@ -199,6 +199,26 @@ export class Plan {
 
   /** What an index finds for the expression: undefined if nothing, 'none' if no index helps. */
   source(scope: Scope, where: Expression): Source | undefined | 'none' {
+    const known = this.known(scope, where)
+    return known ? fromIds(this, known) : this.lookedUp(scope, where)
+  }
+
+  /** All that a part of the reach holds for, where it follows references and they are not too many: they are remembered. */
+  private known(scope: Scope, where: Expression): number[] | undefined {
+    if (!scope.trusted || (where.op !== 'has' && where.op !== 'or')) return undefined
+    const { setMax } = this.tuning
+    return this.sight?.all(scope.type, where, () => {
+      const source = this.lookedUp(scope, where)
+      if (source === undefined) return []
+      if (source === 'none') return undefined
+      const rids = this.lookup.db.column<number>(
+        sql`SELECT DISTINCT ${source.rid} AS rid ${source.from} LIMIT ${setMax + 1} + 0`,
+      )
+      return rids.length > setMax ? undefined : rids
+    })
+  }
+
+  private lookedUp(scope: Scope, where: Expression): Source | undefined | 'none' {
     switch (where.op) {
       case 'everything':
       case 'not':
@@ -242,6 +262,8 @@ export class Plan {
 
   /** A condition on the resource whose number is `rid`. */
   test(scope: Scope, where: Expression, rid: Sql, alone?: number): Sql {
+    const known = this.known(scope, where)
+    if (known) return testIds(known, rid)
     switch (where.op) {
       case 'everything':
         return yes

@@ -68,6 +68,8 @@ export class Pump {
   /** A group was lost, and with it what the writer remembers. */
   private stale = false
   private unsynced = false
+  /** Something was written that is folded into the file when nobody writes; what is only read leaves too little. */
+  private untidy = false
   /** Why the last group was lost, if it was. */
   failure: string | undefined
 
@@ -78,7 +80,8 @@ export class Pump {
     private readonly fullText: FullText,
     private readonly wordingMax: number,
   ) {
-    if (fullText.waiting) this.tidyLater()
+    if (fullText.waiting) this.untidy = true
+    if (this.untidy) this.tidyLater()
   }
 
   /** A large commit is prepared in portions, between which others commit; itself it is one. */
@@ -134,7 +137,7 @@ export class Pump {
       if (this.waiting.length) await turn()
     }
     this.running = undefined
-    if (!this.closed) this.tidyLater()
+    if (!this.closed && this.untidy) this.tidyLater()
   }
 
   /** When nobody has written for a while, full texts are indexed, then the log is folded into the file. */
@@ -143,7 +146,10 @@ export class Pump {
     this.idle = setTimeout(() => {
       if (this.running || this.closed) return
       if (this.fullText.waiting && !this.failure) this.indexing ??= this.index()
-      else this.db.db.pragma('wal_checkpoint(TRUNCATE)')
+      else {
+        this.untidy = false
+        this.db.db.pragma('wal_checkpoint(TRUNCATE)')
+      }
     }, idleMs).unref()
   }
 
@@ -205,6 +211,7 @@ export class Pump {
       this.db.run(statements.commit)
       this.kept.mark()
       this.kept.committed(soon)
+      if (!soon) this.untidy = true
       this.failure = undefined
     } catch (error) {
       // The disk is full, or the like: nobody in the group was stored.

@@ -69,6 +69,12 @@ export class Sight {
     }
   }
 
+  /** All of a type for which an expression that follows references holds; undefined if it is not known. */
+  all(type: string, where: Expression, find: () => number[] | undefined): number[] | undefined {
+    const node = this.decisions.node(where)
+    return node.types.length ? this.decisions.all(node, this.tenant, type, find) : undefined
+  }
+
   /** One part after the other: mostly the first that holds says enough. */
   private decide(reach: Reach, scope: Scope, where: Expression, rid: number): boolean {
     switch (where.op) {
