@@ -21,6 +21,7 @@ import {
   withoutDecimals,
 } from '../fhir/index.js'
 import { brokenInvariants, type Scope } from './broken-invariants.js'
+import { type Closure, closureOf, unsure } from './closures.js'
 import { collect, type Findings } from './findings.js'
 import { type Row, shapeOf } from './shape.js'
 
@@ -189,13 +190,22 @@ export function compiled(invariants: Invariant[], base: string): Rule[] {
 }
 
 /**
- * Compiled when first asked for: most types are never met. The time limit, which costs more than most expressions,
- * is for large resources only; what exceeds it is told as not evaluated.
+ * Compiled when first asked for: most types are never met. The engine is asked where our own function is not sure. Its
+ * time limit, which costs more than most expressions, is for large resources only; what exceeds it is told as not
+ * evaluated.
  */
 function expressionTest(base: string, expression: string, whenEmpty: boolean): Rule['test'] {
+  let closure: Closure | undefined | null = null
   let unlimited: FhirPath | undefined
   let limited: FhirPath | undefined
   return (element, { resource, rootResource, large }) => {
+    if (closure === null) closure = closureOf(expression, base)
+    if (closure)
+      try {
+        return closure(element, { resource, rootResource }) ?? whenEmpty
+      } catch (error) {
+        if (error !== unsure) throw error
+      }
     if (large) limited ??= compileFhirPath(expression, { base, timeoutMs: clientTimeoutMs })
     else unlimited ??= compileFhirPath(expression, { base })
     const result = (large ? limited : unlimited)!(element, { resource, rootResource })
