@@ -17,7 +17,7 @@ function pathOf(name: string): string {
   }
 }
 
-export const chromiumArguments = [
+const chromiumArguments = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-background-networking',
