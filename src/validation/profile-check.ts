@@ -264,22 +264,6 @@ export class ProfileCheck {
     else if (verdict === 'other')
       this.findings.report('warning', 'code-invalid', `no code is in ${valueSet}; use one of it where one fits`)
   }
-
-  /** The extensions an element has, against their definitions. `path` is that of the element. */
-  extension(profile: Profile, item: Item, path: readonly string[]): void {
-    const { contexts } = profile
-    const elements = contexts.filter(({ type }) => type === 'element')
-    if (
-      contexts.length > 0 &&
-      elements.length === contexts.length &&
-      !elements.some(({ expression }) => path.includes(expression))
-    )
-      this.findings.error(
-        'extension',
-        `the extension is for ${listed(elements.map(({ expression }) => expression))}, not for here`,
-      )
-    this.element(profile.root, item)
-  }
 }
 
 /** `other`: there is a code, and it is another; `false`: there is none; undefined: it is not known. */

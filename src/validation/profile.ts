@@ -56,6 +56,8 @@ export type Profile = {
   title: string
   type: string
   root: Constraint
+  /** Of an extension: whether it may change the meaning of what it stands in. */
+  modifier: boolean
   /** Where an extension may stand; empty for other profiles. */
   contexts: { type: string; expression: string }[]
 }
@@ -87,6 +89,7 @@ export function profileOf(definition: Resource, base: Profile | undefined): Prof
     title: detached(textOf(title) ?? textOf(name) ?? url),
     type,
     root,
+    modifier: elements.find(({ path }) => path === type)?.['isModifier'] === true || base?.modifier === true,
     contexts: listOf(definition, 'context').map((context) => ({
       type: textOf(context['type']) ?? '',
       expression: textOf(context['expression']) ?? '',
