@@ -103,13 +103,25 @@ export class Extensions {
   }
 }
 
-/** A sentence where an extension may not stand in a place. Contexts that are FHIRPath are not evaluated. */
-function misplaced({ title, contexts }: Profile, { names, inside }: Place): string | undefined {
+const core = 'http://hl7.org/fhir/StructureDefinition/'
+
+/** Places where HL7's own definitions of 4.0.1 use its extensions against their contexts, which R5 has put right. */
+const widened: Record<string, readonly string[]> = {
+  [`${core}structuredefinition-fhir-type`]: ['ElementDefinition.type'],
+  [`${core}regex`]: ['ElementDefinition.type'],
+  [`${core}structuredefinition-normative-version`]: ['DomainResource', 'ElementDefinition'],
+  [`${core}valueset-concept-comments`]: ['CodeSystem.concept'],
+}
+
+/** A sentence where an extension may not stand in a place; `Element` is any, resources too. Contexts that are FHIRPath are not evaluated. */
+function misplaced({ url, title, contexts }: Profile, { names, inside }: Place): string | undefined {
   if (contexts.length === 0 || contexts.some(({ type }) => type === 'fhirpath')) return undefined
   const fits = contexts.some(({ type, expression }) =>
-    type === 'extension' ? inside === expression : names.includes(expression.replace('[x]', '')),
+    type === 'extension'
+      ? inside === expression
+      : expression === 'Element' || names.includes(expression.replace('[x]', '')),
   )
-  if (fits) return undefined
+  if (fits || widened[url]?.some((each) => names.includes(each))) return undefined
   const places = [...new Set(contexts.map(({ expression }) => expression))].slice(0, 8).join(', ')
   return `${title} is an extension of ${places}; it may not be here`
 }
