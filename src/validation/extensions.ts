@@ -27,6 +27,22 @@ export class Extensions {
     if (typeDefinition(type)?.kind === 'resource') this.element(resource, type, { names: lineage(type) }, type)
   }
 
+  /** The entries of a Bundle one by one, so that a long check can let others go first. */
+  *inSteps(resource: JsonObject): Generator<void> {
+    const { entry, ...others } = resource
+    if (resource['resourceType'] !== 'Bundle' || !Array.isArray(entry)) return this.resource(resource)
+    this.resource(others)
+    const row = shapeOf('Bundle').rows.get('entry')!
+    this.findings.enter('entry')
+    for (const [index, each] of entry.entries()) {
+      this.findings.enter(index)
+      if (isObject(each)) this.inside(each, 'Bundle', row, 'Bundle')
+      this.findings.leave()
+      yield
+    }
+    this.findings.leave()
+  }
+
   private element(element: JsonObject, type: string, place: Place, path: string): void {
     const { findings } = this
     for (const name of ['extension', 'modifierExtension'] as const) {

@@ -19,7 +19,7 @@ import type { Scope } from './broken-invariants.js'
 import { Findings } from './findings.js'
 import { ask, compiled, type Rule } from './invariants.js'
 import { fitsPattern, isFixed } from './pattern.js'
-import type { Constraint, Profile, TypeRule } from './profile.js'
+import { anyPrimitive, type Constraint, type Profile, type TypeRule } from './profile.js'
 import { Slices } from './slices.js'
 
 /** Whether a code is of a value set; undefined where that is not known here. */
@@ -345,7 +345,7 @@ export const isAbstract = (type: string): boolean => typeDefinition(type)?.abstr
 export const isOf = ({ type }: Item, code: string): boolean =>
   type === code ||
   (isResourceType(type) && isAbstract(code)) ||
-  (code === 'string' && typeDefinition(type)?.kind === 'primitive')
+  (code === anyPrimitive && typeDefinition(type)?.kind === 'primitive')
 
 const numberIn = (value: Json | undefined): number | undefined => {
   if (value === undefined || value === null) return undefined

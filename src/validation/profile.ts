@@ -228,10 +228,13 @@ const isBestPractice = (rule: JsonObject): boolean =>
       url === 'http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice' && valueBoolean === true,
   )
 
+/** Stands for the types of FHIRPath. */
+export const anyPrimitive = 'System'
+
 function ruleOf({ code, profile, targetProfile }: JsonObject): TypeRule[] {
   if (typeof code !== 'string') return []
   // FHIRPath's own types stand for the plain attributes that R4 writes as elements: id, url.
-  const name = code.startsWith('http://hl7.org/fhirpath/System.') ? 'string' : code
+  const name = code.startsWith('http://hl7.org/fhirpath/System.') ? anyPrimitive : code
   return [{ code: name, profiles: textsOf(profile), targets: textsOf(targetProfile) }]
 }
 

@@ -8,7 +8,7 @@
  */
 import { Decimal, detached, type Issue, isObject, type Json, type JsonObject, type Resource } from '../fhir/index.js'
 import { Extensions } from './extensions.js'
-import { collect } from './findings.js'
+import { collectInSteps } from './findings.js'
 import { isLarge } from './invariants.js'
 import { type Constraint, type Profile, profileOf } from './profile.js'
 import { type Known, type Membership, ProfileCheck, plainType } from './profile-check.js'
@@ -71,7 +71,7 @@ export class Profiles {
     const asked = profiles.filter((each) => plainType(each) === undefined)
     const named = namedIn(resource, claimed)
     const gathered = await this.gathered([...new Set([...asked, ...named.canonicals])])
-    const issues = collect((findings) => {
+    const issues = await collectInSteps(function* (findings) {
       const around = surroundingsOf(resource, isLarge(resource))
       const check = new ProfileCheck(gathered.known, findings, around)
       const against = (canonical: string, each: JsonObject, severity: Issue['severity']) => {
@@ -88,10 +88,11 @@ export class Profiles {
         for (const canonical of claims)
           if (object !== resource || !asked.includes(canonical)) against(canonical, object, 'warning')
         for (const _ of path) findings.leave()
+        yield
       }
       if (!named.hasExtensions) return
       findings.enter(resource.resourceType)
-      new Extensions(gathered.known, check, findings).resource(resource)
+      yield* new Extensions(gathered.known, check, findings).inSteps(resource)
       findings.leave()
     })
     return issues.length > 1 ? different(issues) : issues
