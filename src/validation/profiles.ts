@@ -6,12 +6,22 @@
  * Before a resource is checked everything its check can ask for is gathered: its profiles, what they are derived from,
  * the profiles of types, extensions and targets, and the value sets bound. The check itself waits for nothing.
  */
-import { Decimal, detached, type Issue, isObject, type Json, type JsonObject, type Resource } from '../fhir/index.js'
+import {
+  business,
+  Decimal,
+  detached,
+  type Issue,
+  isObject,
+  type Json,
+  type JsonObject,
+  type Resource,
+} from '../fhir/index.js'
 import { Extensions } from './extensions.js'
 import { collectInSteps } from './findings.js'
 import { isLarge } from './invariants.js'
 import { type Constraint, type Profile, profileOf } from './profile.js'
 import { type Known, type Membership, ProfileCheck, plainType } from './profile-check.js'
+import { withSnapshot } from './snapshot.js'
 import { surroundingsOf } from './surroundings.js'
 
 /** Where definitions come from: what is stored stands before what is built in. */
@@ -96,6 +106,36 @@ export class Profiles {
       findings.leave()
     })
     return issues.length > 1 ? different(issues) : issues
+  }
+
+  /** The StructureDefinition with a canonical. */
+  async definition(canonical: string): Promise<Resource | undefined> {
+    const found = await this.sources.definition(canonical)
+    return found?.resourceType === 'StructureDefinition' ? found : undefined
+  }
+
+  /**
+   * The definition with its snapshot.
+   *
+   * @throws FhirError 422 where it cannot be made
+   */
+  async snapshot(definition: Resource): Promise<Resource> {
+    const bases: Resource[] = []
+    let at = definition
+    while (typeof at['baseDefinition'] === 'string' && plainType(at['baseDefinition']) === undefined) {
+      const base = await this.definition(at['baseDefinition'])
+      if (!base)
+        throw business(`what the profile is derived from, ${shortened(at['baseDefinition'])}, is not known here`)
+      if (bases.length >= derivationsMax)
+        throw business('the profile is derived from itself, or through too many others')
+      bases.push(base)
+      at = base
+    }
+    try {
+      return withSnapshot(definition, bases)
+    } catch (error) {
+      throw business(error instanceof Error ? error.message : 'the snapshot cannot be made')
+    }
   }
 
   private async gathered(canonicals: readonly string[]): Promise<Gathered> {
