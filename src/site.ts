@@ -11,7 +11,17 @@ import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
 import { anyone, type Caller, type Outbound, outboundHttp, server, viewsOf } from './access/index.js'
 import type { Config } from './config.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical, viewed } from './interactions/index.js'
+import { builtIn } from './fhir/index.js'
+import {
+  type Context,
+  Definitions,
+  type DefinitionsContext,
+  type LoadCanonical,
+  loadCanonical,
+  profileRules,
+  profilesInForce,
+  viewed,
+} from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
@@ -116,11 +126,15 @@ async function openWorld(
 ): Promise<Opened> {
   const own = server(tenant, 'definitions')
   const baseUrls = baseUrlsOf(config, port, tenant)
+  const stored = loadCanonical({ caller: own, store })
+  const load: LoadCanonical = async (canonical, type) => (await stored(canonical, type)) ?? builtIn(canonical, type)
+  const terminology = createTerminology(load)
   const context: DefinitionsContext = {
     caller: own,
     store,
     rules: [],
-    terminology: createTerminology(loadCanonical({ caller: own, store })),
+    terminology,
+    profiles: profilesInForce(load, terminology, { shared: config.store.kind === 'mongodb' }),
     clock: clock ?? Date.now,
     newId: newId ?? randomUUID,
     baseUrls,
@@ -128,11 +142,12 @@ async function openWorld(
     report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
   }
   const definitions = await Definitions.open(context, { shared: config.store.kind === 'mongodb' })
+  const rules = [definitions.rule, ...profileRules(config.profiles)]
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
     store: viewed(definitions.store, viewsOf(caller)),
-    rules: [definitions.rule],
+    rules,
     // Looked up with each request: uploaded parameters come and go.
     get searchParams() {
       return definitions.current
