@@ -205,9 +205,14 @@ export function withResource(event: Event, stored: Stored): Event {
   const { type, id, version, body } = stored
   const labels = labelsIn(body)
   const data = [version > 0 ? `${type}/${id}/_history/${version}` : `${type}/${id}`]
-  const whole = { ...event, data, patients: patientsIn(stored) }
-  return labels.length > 0 ? { ...whole, labels } : whole
+  const patients = patientsIn(stored)
+  // What a read leaves has no more members than these; copying unknown ones takes as long as finding the patients.
+  if (isBare(event) && labels.length === 0) return { what: event.what, data, patients }
+  return { ...event, data, patients, ...(labels.length > 0 && { labels }) }
 }
+
+const isBare = ({ labels, labelsOf, query, operation }: Event): boolean =>
+  labels === undefined && labelsOf === undefined && query === undefined && operation === undefined
 
 /** One event for all that was found and asked for, with every patient it concerns and the labels of each one's data. */
 export function perPatient(event: Event, found: Iterable<Stored>, asked: readonly string[] = []): Event {
