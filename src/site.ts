@@ -18,6 +18,7 @@ import {
   type DefinitionsContext,
   type LoadCanonical,
   loadCanonical,
+  type Origin,
   profileRules,
   profilesInForce,
   viewed,
@@ -37,7 +38,7 @@ export type Wiring = {
   identify?: (request: IncomingMessage, world: World) => Caller | Promise<Caller>
 }
 
-/** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
+/** One tenant: also what the command line works on. `contextOf` gives a caller's context, which goes with the time. */
 export type World = {
   tenant: string
   /** First the one that links are written with. */
@@ -45,6 +46,8 @@ export type World = {
   /** Of the server's own work. */
   context: Context
   contextOf(caller: Caller): Context
+  /** The context of one request, as of now. */
+  contextOfRequest(caller: Caller, origin: Origin | undefined): Context
 }
 
 export type Site = {
@@ -122,7 +125,7 @@ async function openWorld(
   config: Config,
   store: Store,
   tenant: string,
-  { log, clock, newId, port = config.port }: Wiring & { port?: number },
+  { log, clock, newId: makeId = randomUUID, port = config.port }: Wiring & { port?: number },
 ): Promise<Opened> {
   const own = server(tenant, 'definitions')
   const baseUrls = baseUrlsOf(config, port, tenant)
@@ -136,13 +139,29 @@ async function openWorld(
     terminology,
     profiles: profilesInForce(load, terminology, { shared: config.store.kind === 'mongodb' }),
     clock: clock ?? Date.now,
-    newId: newId ?? randomUUID,
+    newId: makeId,
     baseUrls,
     settings: { ...config, sealingKey: await sealingKeyOf(store) },
     report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
   }
   const definitions = await Definitions.open(context, { shared: config.store.kind === 'mongodb' })
   const rules = [definitions.rule, ...profileRules(config.profiles)]
+  const { profiles, newId, settings, report } = context
+  // Made for every request: to copy what another has would take as long as a tenth of a read.
+  const contextOfRequest = (caller: Caller, origin: Origin | undefined): Context => ({
+    caller,
+    store: viewed(definitions.store, viewsOf(caller)),
+    rules,
+    searchParams: definitions.current,
+    terminology,
+    profiles,
+    clock: context.clock,
+    newId,
+    baseUrls,
+    settings,
+    origin,
+    report,
+  })
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
@@ -154,7 +173,7 @@ async function openWorld(
     },
   })
   return {
-    world: { tenant, baseUrls, context: contextOf(config.auth === 'off' ? anyone : own), contextOf },
+    world: { tenant, baseUrls, context: contextOf(config.auth === 'off' ? anyone : own), contextOf, contextOfRequest },
     definitions,
   }
 }

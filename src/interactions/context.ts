@@ -36,9 +36,9 @@ export type Context = {
   baseUrls: readonly string[]
   settings: Settings
   /** The request behind it, as the audit log names it; undefined for the server's own work. */
-  origin?: Origin
+  origin?: Origin | undefined
   /** Told of our own errors that must not fail more: of one entry of a batch, of a visit for a search parameter. */
-  report?: (error: unknown) => void
+  report?: ((error: unknown) => void) | undefined
 }
 
 /** `id` is X-Request-Id, ours where the client sent none; `address` the network address it came from. */
