@@ -54,7 +54,7 @@ export type Server = {
   site: Site
   /** What the command line asks for. @throws CommandRefused */
   carryOut(action: string, input: Input): Promise<string[]>
-  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  /** The link that makes the first administrator; undefined when there is one, or nobody signs in. */
   firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
