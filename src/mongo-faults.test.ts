@@ -82,7 +82,7 @@ const health = async ({ origin }: { origin: string }): Promise<[number, string]>
   return [response.status, ((await response.json()) as { status: string }).status]
 }
 
-async function until(condition: () => Promise<boolean> | boolean, limitMs = 10_000): Promise<void> {
+async function until(condition: () => Promise<boolean> | boolean, limitMs = 20_000): Promise<void> {
   for (const began = Date.now(); !(await condition()); await pause(50))
     if (Date.now() - began > limitMs) throw new Error('it did not come about in time')
 }
@@ -247,7 +247,11 @@ describe('a database that is not there when the server starts', () => {
   test('it is said, and waited for', async () => {
     proxy.down()
     const url = databaseOf(proxy.url)
-    await waiting(`${url}${eager}`, /MongoDB cannot be used: the database cannot be reached/, () => proxy.up())
+    try {
+      await waiting(`${url}${eager}`, /MongoDB cannot be used: the database cannot be reached/, () => proxy.up())
+    } finally {
+      proxy.up()
+    }
     await dropDatabase(databaseOf(mongod.url, new URL(url).pathname.slice(1)))
   })
 
@@ -308,12 +312,15 @@ describe('a database that fails while the server runs', () => {
   test('goes away, which is said in the log and in /health, and comes back', async () => {
     server.lines.length = 0
     proxy.down()
-    expect((await send('GET', at('Patient/1'))).status).toBe(503)
-    expect((await send('POST', at('Patient'), patient('gone'))).status).toBe(503)
-    expect((await send('GET', at('Patient?identifier=x'))).status).toBe(503)
-    expect(await health(server)).toEqual([503, 'the database cannot be reached'])
-    await until(() => server.lines.some((line) => line.includes('the store is not available: the database cannot')))
-    proxy.up()
+    try {
+      expect((await send('GET', at('Patient/1'))).status).toBe(503)
+      expect((await send('POST', at('Patient'), patient('gone'))).status).toBe(503)
+      expect((await send('GET', at('Patient?identifier=x'))).status).toBe(503)
+      expect(await health(server)).toEqual([503, 'the database cannot be reached'])
+      await until(() => server.lines.some((line) => line.includes('the store is not available: the database cannot')))
+    } finally {
+      proxy.up()
+    }
     await well()
     await until(() => server.lines.some((line) => line.includes('the store is available again')))
     expect((await send('GET', at('Patient?identifier=urn:x|gone&_summary=count'))).resource.total).toBe(0)
@@ -328,8 +335,8 @@ describe('a database that fails while the server runs', () => {
       send('POST', at('Patient'), patient('s'), { 'if-none-exist': 'identifier=urn:x|s' }),
       send('DELETE', at('Patient/1')),
     ])
-    expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 503))
     proxy.up()
+    expect(answers.map((answer) => answer.status)).toEqual(answers.map(() => 503))
     await until(async () => (await send('GET', at('Patient/1'))).status !== 503)
     await send('PUT', at('Patient/1'), { ...patient('1'), id: '1' })
     await well()

@@ -240,7 +240,7 @@ function prepare(context, command, name) {
   if (body.lsid) context.session = server.sessions.get(body.lsid)
   if (body.readConcern?.level === 'snapshot' && !inTransaction) {
     if (!command.snapshots) refuse(72, `the read concern snapshot is not supported by ${name}`)
-    context.snapshot = server.snapshots.at(body.readConcern.atClusterTime)
+    if (command.snapshots !== 'of the cursor') context.snapshot = server.snapshots.at(body.readConcern.atClusterTime)
   }
   if (body.txnNumber === undefined) return
   context.number = numberFrom(body.txnNumber)

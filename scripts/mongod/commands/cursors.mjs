@@ -35,6 +35,8 @@ export const cursorCommands = {
   getMore: {
     fields: ['collection', 'batchSize', 'term', 'lastKnownCommittedOpTime'],
     inTransaction: 'yes',
+    // Drivers send the read concern of a snapshot session with it, which the server takes and does not look at.
+    snapshots: 'of the cursor',
     run(context, body) {
       const { cursors } = context.server
       const namespace = context.namespace(body.collection)

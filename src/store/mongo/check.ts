@@ -13,6 +13,7 @@ import { searchableOf } from './maintenance.js'
 import { type CommitDocument, commitsCollection } from './marks.js'
 import { historyOf, type Reader } from './reader.js'
 import type { Root } from './root.js'
+import { withBytes } from './stored.js'
 import { mixed } from './tokens.js'
 
 const compared = ['k', 'x', 'q', 'd', 'n', 'pt', 'c', 'g', 's', 'date1'] as const
@@ -27,10 +28,10 @@ export async function check(
   const counts = new Map<string, number>()
   const add = (sentence: string) => counts.set(sentence, (counts.get(sentence) ?? 0) + 1)
   for (const type of await root.allTypes()) {
-    for await (const document of db.collection<CurrentDocument>(type).find({ t: reader.tenant })) {
+    for await (const document of db.collection<CurrentDocument<Buffer>>(type).find({ t: reader.tenant }, withBytes)) {
       const { del, body } = await wholeOf(reader, type, document)
-      if (del !== (body.length() === 0)) add(`${type}: a resource and its content disagree`)
-      const rebuilt: Partial<CurrentDocument> = del ? {} : searchableOf(type, { ...document, body }, entries)
+      if (del !== (body.length === 0)) add(`${type}: a resource and its content disagree`)
+      const rebuilt: Partial<CurrentDocument<Buffer>> = del ? {} : searchableOf(type, { ...document, body }, entries)
       if (document.vis !== mixed && document.vis !== rebuilt.vis) add(`${type}: vis differs from a rebuild`)
       for (const name of compared)
         if (canonical(document[name]) !== canonical(rebuilt[name])) add(`${type}: ${name} differs from a rebuild`)
@@ -76,7 +77,11 @@ function canonical(value: unknown): string {
 }
 
 /** With its bytes, wherever those are kept. */
-async function wholeOf(reader: Reader, type: string, document: CurrentDocument): Promise<CurrentDocument> {
+async function wholeOf(
+  reader: Reader,
+  type: string,
+  document: CurrentDocument<Buffer>,
+): Promise<CurrentDocument<Buffer>> {
   if (!document.parts) return document
   const [whole] = await reader.whole([{ ...document, type }])
   return whole!

@@ -279,7 +279,7 @@ export class Writer {
       m: current.m,
       del: current.del,
       until: updated,
-      ...(current.parts ? { body: binary(Buffer.alloc(0)), parts: current.parts } : { body: current.body }),
+      ...(current.parts ? { body: binary(Buffer.alloc(0)), parts: current.parts } : { body: binary(current.body) }),
     }
     writes.insert(historyOf(type), before)
   }

@@ -6,8 +6,8 @@
  * Parts are written in the transaction of their version and never again, so that a version which is there is whole and
  * nothing is left of one that is not: GridFS, which knows no transactions, would need a sweep.
  */
-import type { Binary, Db } from 'mongodb'
-import { binary, bytesOf, type Row } from './stored.js'
+import type { Binary, ClientSession, Db } from 'mongodb'
+import { binary, type Row, withBytes } from './stored.js'
 
 export const contentCollection = 'content'
 
@@ -15,7 +15,7 @@ export const contentCollection = 'content'
 export const wholeMax = 8 * 1024 * 1024
 const partSize = 8 * 1024 * 1024
 
-export type PartDocument = { _id: string; t: string; data: Binary }
+export type PartDocument<Bytes = Binary> = { _id: string; t: string; data: Bytes }
 
 const partKey = (version: string, part: number): string => `${version}/${String(part).padStart(6, '0')}`
 
@@ -32,18 +32,24 @@ export function partsOf(tenant: string, version: string, body: Buffer): PartDocu
 export type Parted = { row: Row; version: string }
 
 /** Puts together the bytes of those that are kept in parts. */
-export async function whole(db: Db, rows: readonly Parted[], options: object): Promise<void> {
+export async function whole(
+  db: Db,
+  rows: readonly Parted[],
+  options: { session?: ClientSession; maxTimeMS?: number },
+): Promise<void> {
   const parted = rows.filter(({ row }) => row.parts)
   if (!parted.length) return
   const ids = parted.flatMap(({ row, version }) => Array.from({ length: row.parts! }, (_, i) => partKey(version, i)))
+  // Stated with the cursor, or the default of the client would be sent, which a snapshot session refuses.
+  const readConcern = options.session?.snapshotEnabled && { readConcern: { level: 'snapshot' } as const }
   const found = await db
-    .collection<PartDocument>(contentCollection)
-    .find({ _id: { $in: ids } }, options)
+    .collection<PartDocument<Buffer>>(contentCollection)
+    .find({ _id: { $in: ids } }, { ...options, ...readConcern, ...withBytes })
     .toArray()
-  const bytes = new Map(found.map(({ _id, data }) => [_id, bytesOf(data)]))
+  const bytes = new Map(found.map(({ _id, data }) => [_id, data]))
   for (const { row, version } of parted) {
     const parts = Array.from({ length: row.parts! }, (_, i) => bytes.get(partKey(version, i)))
     if (parts.some((part) => !part)) throw new Error('the content of a version is not whole')
-    row.body = binary(Buffer.concat(parts as Buffer[]))
+    row.body = Buffer.concat(parts as Buffer[])
   }
 }

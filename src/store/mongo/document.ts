@@ -3,7 +3,7 @@
  *
  * https://www.mongodb.com/docs/manual/data-modeling/design-patterns/group-data/attribute-pattern/
  */
-import { Decimal128, type Document } from 'mongodb'
+import { type Binary, Decimal128, type Document } from 'mongodb'
 import { Decimal, type Json, parseJson, type Ref } from '../../fhir/index.js'
 import { compareKeys, type IndexEntry, sortKeyOf } from '../../search/index.js'
 import { dateParam } from '../timeline.js'
@@ -33,7 +33,8 @@ export type Searchable = {
 }
 
 /** `o` is the place in the order of creation, which a resource keeps. */
-export type CurrentDocument = VersionDocument & Partial<Searchable> & { o: number; resource?: Document }
+export type CurrentDocument<Bytes = Binary> = VersionDocument<Bytes> &
+  Partial<Searchable> & { o: number; resource?: Document }
 
 export function searchable(type: string, entries: readonly IndexEntry[], references: readonly Ref[]): Searchable {
   const tokens = new Tokens()

@@ -6,6 +6,7 @@
 import {
   MongoCompatibilityError,
   MongoError,
+  MongoNetworkError,
   MongoServerError,
   type ServerType,
   type TopologyDescription,
@@ -23,6 +24,13 @@ export const isDuplicate = (error: unknown): boolean => codeOf(error) === 11000
 export function codeOf(error: unknown): number | undefined {
   return error instanceof MongoServerError && typeof error.code === 'number' ? error.code : undefined
 }
+
+/** What passes when another member takes over; the driver tries reads again for the same. */
+const passing = new Set([6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436])
+
+/** Whether a read that failed so may be sent again. */
+export const isWorthAnotherTry = (error: unknown): boolean =>
+  error instanceof MongoNetworkError || passing.has(codeOf(error) ?? Number.NaN)
 
 /** What the server says when a command of ours is wrong: our bug, which waiting does not mend. */
 const ours = new Set([2, 9, 14, 15, 28, 40, 52, 53, 54, 56, 57, 59, 66, 67, 72, 73, 168, 197, 10334, 17280, 17419])

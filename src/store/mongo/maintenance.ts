@@ -11,7 +11,7 @@ import { type CurrentDocument, searchable } from './document.js'
 import { translating } from './failures.js'
 import type { Reader } from './reader.js'
 import type { Root } from './root.js'
-import { storedOf } from './stored.js'
+import { storedOf, withBytes } from './stored.js'
 import { linksOf } from './tokens.js'
 import { transaction } from './transaction.js'
 
@@ -25,9 +25,9 @@ export function maintenance({ client, db, reader, root, audit, timeLimitMs }: Pa
           timeLimitMs,
           work: async (session) => {
             await root.allTypes(session)
-            const collection = db.collection<CurrentDocument>(type)
+            const collection = db.collection<CurrentDocument<Buffer>>(type)
             const found = await collection
-              .find({ t: reader.tenant, vis: { $in: [...root.classes] }, o: { $gt: after } }, { session })
+              .find({ t: reader.tenant, vis: { $in: [...root.classes] }, o: { $gt: after } }, { ...withBytes, session })
               .sort({ o: 1 })
               .limit(limit)
               .toArray()
@@ -72,6 +72,10 @@ export function maintenance({ client, db, reader, root, audit, timeLimitMs }: Pa
 }
 
 /** What the entries make of a resource; what it refers to stays known whether or not a parameter finds it. */
-export function searchableOf(type: string, document: CurrentDocument, entries: (stored: Stored) => IndexEntry[]) {
+export function searchableOf(
+  type: string,
+  document: CurrentDocument<Buffer>,
+  entries: (stored: Stored) => IndexEntry[],
+) {
   return searchable(type, entries(storedOf(type, document)), linksOf(document.k ?? [], document.x ?? []))
 }

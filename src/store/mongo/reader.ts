@@ -6,15 +6,19 @@
 import type { ClientSession, Db, Document } from 'mongodb'
 import type { Ref } from '../../fhir/index.js'
 import { whole } from './content.js'
-import { codeOf } from './failures.js'
+import { codeOf, isWorthAnotherTry } from './failures.js'
 import type { Filter } from './filter.js'
 import { after } from './filter.js'
 import type { Root } from './root.js'
-import type { Row } from './stored.js'
+import { type Row, withBytes } from './stored.js'
 
 export type Part = { type: string; stages: Document[]; history?: boolean }
 
 export const historyOf = (type: string): string => `${type}.history`
+
+const batchSize = 20_000
+/** The server has seen to it that texts are UTF-8. */
+const reading = { ...withBytes, enableUtf8Validation: false } as const
 
 const snapshotUnavailable = 246
 const snapshotTooOld = 239
@@ -60,10 +64,7 @@ export class Reader {
   /** Rows with their bytes, wherever those are kept. */
   async whole<R extends Row & { type: string }>(rows: readonly R[]): Promise<readonly R[]> {
     const parted = rows.map((row) => ({ row, version: this.version(row.type, row.id, row.v) }))
-    await whole(this.db, parted, {
-      ...(this.session ? { session: this.session } : { maxTimeMS: this.timeLimitMs }),
-      ...(this.session?.snapshotEnabled && { readConcern: { level: 'snapshot' } }),
-    })
+    await whole(this.db, parted, this.session ? { session: this.session } : { maxTimeMS: this.timeLimitMs })
     return rows
   }
 
@@ -84,13 +85,33 @@ export class Reader {
     return parts.length ? this.root.without<T>(await this.union(parts, [...last, this.root.stage()])) : []
   }
 
+  /**
+   * Nearly every answer comes in one reply, which is taken whole: a cursor of the driver costs as much again for handing
+   * out its rows. A reply that holds only the first of them, or that is worth another try, is left to such a cursor.
+   */
   async aggregate<T extends Document>(collection: string, pipeline: Document[]): Promise<T[]> {
+    // A transaction has its own limit, and inside it the server takes none but that of the first command.
+    const maxTimeMS = this.timeLimitMs
+    const readConcern = this.session ? this.session.snapshotEnabled && { level: 'snapshot' } : { level: 'majority' }
+    const command = { aggregate: collection, pipeline, cursor: { batchSize }, maxTimeMS }
+    try {
+      const { cursor } = await this.db.command(
+        { ...command, ...(readConcern && { readConcern }) },
+        { ...reading, ...(this.session && { session: this.session }) },
+      )
+      if (Number(cursor.id) === 0) return cursor.firstBatch
+      await this.db
+        .command({ killCursors: collection, cursors: [cursor.id] }, this.session ? { session: this.session } : {})
+        .catch(() => undefined)
+    } catch (error) {
+      if (this.session?.inTransaction() || !isWorthAnotherTry(error)) throw error
+    }
     return this.db
       .collection(collection)
       .aggregate<T>(pipeline, {
-        batchSize: 20_000,
-        // A transaction has its own limit, and inside it the server takes none but that of the first command.
-        maxTimeMS: this.timeLimitMs,
+        ...reading,
+        batchSize,
+        maxTimeMS,
         ...(this.session && { session: this.session }),
         ...(this.session?.snapshotEnabled && { readConcern: { level: 'snapshot' } }),
       })
