@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
+import { detached } from '../fhir/index.js'
 import type { Level } from './confidentiality.js'
 import { Terms } from './label-words.js'
 
@@ -79,7 +80,10 @@ export function readLabelRules(rules: unknown, schema: object): LabelRules {
     for (const name of row.programmes ?? []) programmes.push([namedIn(name), [{ label, rule: 'programme' }]])
   }
   const terms = new Terms(labels)
-  const codesOf = (system: string): Codes | undefined => bySystem.get(system) ?? bySystem.get(plain(system))
+  const codesOf = remembered((system) => bySystem.get(system) ?? bySystem.get(plain(system)))
+  const ofUri = remembered(
+    (uri) => (programmes.find(([name]) => name.test(uri)) ?? starts.find(([start]) => uri.startsWith(start)))?.[1],
+  )
   return {
     version,
     kept: new Set(kept),
@@ -89,10 +93,7 @@ export function readLabelRules(rules: unknown, schema: object): LabelRules {
       return known ? lookUp(known, code) : none
     },
     signsOfText: (text) => terms.signsIn(text),
-    signsOfUri: (uri) => {
-      const found = programmes.find(([name]) => name.test(uri)) ?? starts.find(([start]) => uri.startsWith(start))
-      return found ? found[1] : none
-    },
+    signsOfUri: (uri) => ofUri(uri) ?? none,
     signsOfIdentifier: (system) => identifiers.get(system) ?? none,
     signsOfReference: (reference) => services.get(reference) ?? none,
   }
@@ -133,6 +134,23 @@ const written = (code: string, dotless: boolean): string => {
 
 /** A code that says what it is although nobody says whose it is; `042` could be anything. */
 const isTelling = (code: string): boolean => code.length >= 5 || /^[A-Z]\d\d/.test(code)
+
+/** URIs of code systems, profiles and extensions are few and asked again and again. */
+function remembered<T>(answer: (uri: string) => T | undefined): (uri: string) => T | undefined {
+  const known = new Map<string, T | undefined>()
+  return (uri) => {
+    if (uri.length > uriMax || uri.startsWith('urn:uuid:')) return answer(uri)
+    const before = known.get(uri)
+    if (before !== undefined || known.has(uri)) return before
+    if (known.size === knownMax) known.clear()
+    const now = answer(uri)
+    known.set(detached(uri), now)
+    return now
+  }
+}
+
+const uriMax = 200
+const knownMax = 2000
 
 /** As others write the URI of a code system: https, a slash at the end, a version of SNOMED CT, a bare OID. */
 function plain(system: string): string {

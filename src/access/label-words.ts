@@ -17,6 +17,7 @@ export class Terms {
   private readonly groups: Group[]
   /** A place for each three letters that a term begins with. */
   private readonly beginnings = new Uint8Array(1 << 15)
+  private readonly starts = new Map<number, string[]>()
   private readonly notWords: RegExp | undefined
 
   constructor(rows: readonly Row[]) {
@@ -30,7 +31,7 @@ export class Terms {
     )
     for (const { words = [] } of rows)
       for (const { terms } of words)
-        for (const term of terms) for (const text of [term, fold(term)]) this.beginnings[keyAt(text, 0)] = 1
+        for (const term of terms) for (const text of [term.toLowerCase(), fold(term)]) this.begin(text)
     const notWords = rows.flatMap(({ notWords: phrases = [] }) => phrases)
     if (notWords.length) this.notWords = anyOf(notWords, 'gi')
   }
@@ -47,6 +48,21 @@ export class Terms {
     }
   }
 
+  private begin(text: string): void {
+    const key = keyAt(text, 0)
+    const [start] = /^[^\s\-*]{3,6}/.exec(text) ?? [text.slice(0, 3)]
+    this.beginnings[key] = 1
+    this.starts.set(key, [...(this.starts.get(key) ?? []), start])
+  }
+
+  /** Whether a term begins with the word at a place, as far as its first letters tell. */
+  private begins(text: string, at: number): boolean {
+    const key = keyAt(text, at)
+    if (this.beginnings[key] !== 1) return false
+    const word = text.slice(at, at + 6).toLowerCase()
+    return this.starts.get(key)!.some((start) => word.startsWith(start))
+  }
+
   private look(text: string): 'nothing' | 'maybe' | 'foreign' {
     let inWord = false
     let foreign = false
@@ -54,7 +70,7 @@ export class Terms {
       const c = text.charCodeAt(i)
       const isLetter = c >= 128 || (c >= 97 && c <= 122) || (c >= 65 && c <= 90) || (c >= 48 && c <= 57)
       if (c >= 128) foreign = true
-      if (isLetter && !inWord && this.beginnings[keyAt(text, i)] === 1) return 'maybe'
+      if (isLetter && !inWord && this.begins(text, i)) return 'maybe'
       inWord = isLetter
     }
     return foreign ? 'foreign' : 'nothing'

@@ -123,7 +123,7 @@ const attachedMax = 1_000_000
 
 const textOf = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined)
 
-const isUri = (text: string): boolean => text.startsWith('http') || text.startsWith('urn:')
+const isUri = (text: string): boolean => /^(?:https?:\/\/|urn:)/.test(text)
 
 function decoded(text: string): string {
   try {
