@@ -55,6 +55,16 @@ describe('commands of an interaction', () => {
     await mongod.close()
   })
 
+  /** Nothing is left to number, and whoever follows the changes has seen them. */
+  async function quiet(): Promise<void> {
+    const sent = () => proxy.commands.filter((name) => name !== 'distinct').length
+    for (let still = 0; still < 4; ) {
+      const before = sent()
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      still = sent() === before ? still + 1 : 0
+    }
+  }
+
   test.each<[string, number, string, string, ...unknown[]]>([
     ['a create', 4, 'POST', '/Observation', observation],
     ['an update that creates', 4, 'PUT', '/Patient/2', patient('2', 'a')],
@@ -78,11 +88,18 @@ describe('commands of an interaction', () => {
     ['a transaction of 50 updates that create', 4, 'POST', '', fifty(putting('a'))],
     ['a transaction of 50 updates', 5, 'POST', '', fifty(putting('b'))],
   ])('%s: at most %d', async (_, most, method, path, ...[body]) => {
-    // Nothing is left to number: what comes now is of this interaction; and the patrol may come in between.
-    await new Promise((resolve) => setTimeout(resolve, 150))
-    proxy.reset()
-    expect(await send(method, path, body)).toBeLessThan(300)
-    const commands = proxy.commands.filter((name) => name !== 'distinct')
+    let commands: string[] = []
+    // What only asks is asked again where followers and patrols of the server came in between.
+    for (let tries = 0; tries < (method === 'GET' ? 3 : 1); tries++) {
+      await quiet()
+      proxy.reset()
+      expect(await send(method, path, body)).toBeLessThan(300)
+      commands = proxy.commands.filter((name) => name !== 'distinct')
+      // What comes after a commit numbers it, for all that were stored meanwhile.
+      const committed = commands.indexOf('commitTransaction')
+      if (committed >= 0) commands = commands.slice(0, committed + 1)
+      if (commands.length <= most) break
+    }
     expect(commands).toEqual(commands.slice(0, most))
   })
 })

@@ -1,7 +1,8 @@
 /**
  * A server for tests: on a free port, with a store of its own that is removed afterwards.
  *
- * The store is a file, or a database on the MongoDB whose address is in TEST_STORE.
+ * The store is a file, or a database on the MongoDB whose address is in TEST_STORE. With TEST_AUDIT=on every access is
+ * recorded, as it is in a hospital.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -26,6 +27,7 @@ export async function startTestServer(
     AUTH: 'off',
     STORE: store.url,
     LOG_LEVEL: 'silent',
+    AUDIT: process.env['TEST_AUDIT'] ?? '',
     CLOSE_TIMEOUT: '1',
     ...settings,
   })

@@ -8,6 +8,7 @@ import { anyone } from '../access/index.js'
 import { FhirError, type Issue, type Json, notFound, parseJson, type Resource } from '../fhir/index.js'
 import { searchParams } from '../search/index.js'
 import { openSqlite, type Store } from '../store/index.js'
+import { Profiles } from '../validation/index.js'
 import type { BatchRequest, BatchResponse, Context, Settings } from './context.js'
 import { read } from './read.js'
 import { search } from './search.js'
@@ -37,6 +38,7 @@ function contextOn(store: Store, settings: Partial<Settings>): Context {
     store,
     rules: [],
     searchParams: searchParams(),
+    profiles: new Profiles({ definition: async () => undefined, valueSet: async () => undefined }),
     terminology: {
       expand: () => Promise.reject(notFound('there are no value sets in this test')),
       related: (code) => Promise.resolve([code]),

@@ -5,6 +5,7 @@ import { lastn } from './lastn.js'
 import { meta } from './meta.js'
 import { metaAdd, metaDelete } from './meta-change.js'
 import type { Operation } from './operation.js'
+import { snapshot } from './snapshot.js'
 import { validate } from './validate.js'
 
 export * from './operation.js'
@@ -21,4 +22,5 @@ export const operations: readonly Operation[] = [
   metaDelete,
   document,
   convert,
+  snapshot,
 ]

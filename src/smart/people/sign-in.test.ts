@@ -144,13 +144,20 @@ describe('the second factor', () => {
     const browser = tested.browser()
     const { codes } = await enrolled(browser)
     expect(new Set(codes).size).toBe(10)
-    await browser.get('/auth/apps')
-    expect(browser.page.path).toBe('/auth/sign-in')
-    await browser.get('/auth/sign-in/step')
+    expect(browser.cookies.has('session.default')).toBe(false)
     expect((await browser.send('POST', '/auth/sign-in/step', new URLSearchParams())).status).toBe(403)
-    await browser.get('/auth/sign-in/step')
+    expect((await browser.get('/auth/sign-in/step')).text).toContain(codes[9])
     expect((await browser.submit({ kept: '1' })).path).toBe('/auth/apps')
     expect(tested.events.at(-1)).toMatchObject({ kind: 'sign-in', methods: ['pwd', 'otp', 'mfa'] })
+  })
+
+  test('who begins again at the same browser goes on with nothing of before', async () => {
+    tested = await startPeople()
+    await admin()
+    const browser = tested.browser()
+    await enrolled(browser)
+    await browser.get('/auth/sign-in')
+    expect((await browser.get('/auth/sign-in/step')).text).not.toContain('recovery')
   })
 
   test('the codes must be said to be kept', async () => {

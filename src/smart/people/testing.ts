@@ -3,13 +3,14 @@
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
 import type { SecurityEvent } from '../../access/index.js'
 import { type Database, openMongo, openSqlite, type Secrets } from '../../store/index.js'
+import type { SignIn } from '../account.js'
 import { breached } from './breached.js'
 import type { Message } from './delivery.js'
 import { type People, type PeopleOptions, people } from './people.js'
@@ -21,6 +22,8 @@ export type TestPeople = {
   sent: Message[]
   events: SecurityEvent[]
   reports: unknown[]
+  /** What the app behind `/auth/app` asks of a sign-in, and how it ended. */
+  app: { mfa: boolean; signedInAfter?: number; ended: (SignIn | 'denied')[] }
   /** What time it is. */
   now: { at: number }
   /** The last code that was sent to a contact. */
@@ -36,9 +39,10 @@ export async function startPeople(options: Partial<PeopleOptions> = {}): Promise
   const { database, remove } = await storeOfItsOwn(clock)
   const { secrets } = database.tenant('default')
   const [sent, events, reports]: [Message[], SecurityEvent[], unknown[]] = [[], [], []]
+  const app: TestPeople['app'] = { mfa: false, ended: [] }
   const server = createServer((request, response) => {
     started
-      .then((each) => each.handle(request, response))
+      .then((each) => appAsks(each, app, request, response) ?? each.handle(request, response))
       .then((answered) => {
         if (!answered) response.writeHead(404).end()
       })
@@ -69,6 +73,7 @@ export async function startPeople(options: Partial<PeopleOptions> = {}): Promise
     sent,
     events,
     reports,
+    app,
     now,
     codeTo: (to) => /\d{6}/.exec(sent.filter((message) => message.to.to === to).at(-1)?.text ?? '')?.[0] ?? 'none',
     browser: () => new TestBrowser(url),
@@ -79,6 +84,33 @@ export async function startPeople(options: Partial<PeopleOptions> = {}): Promise
       await remove()
     },
   }
+}
+
+/** As the authorization server asks on behalf of an app. */
+function appAsks(
+  { login }: People,
+  { ended, ...asked }: TestPeople['app'],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<true> | undefined {
+  const [, below] = /^\/auth\/app(\/[a-z]+)?(?=$|\?)/.exec(request.url ?? '') ?? [undefined, undefined]
+  if (!(request.url ?? '').startsWith('/auth/app') || (request.url ?? '').startsWith('/auth/apps')) return undefined
+  const end = (how: SignIn | 'denied') => async () => {
+    ended.push(how)
+    response.end('the app goes on')
+  }
+  return login({
+    request,
+    response,
+    path: '/auth/app',
+    below: below ?? '',
+    uid: 'of-the-app',
+    client: { id: 'app', name: 'My <app>' },
+    locales: ['fr'],
+    ...asked,
+    finish: (signIn) => end(signIn)(),
+    deny: end('denied'),
+  }).then(() => true)
 }
 
 /** A file, or a database on the MongoDB whose address is in TEST_STORE. */

@@ -70,7 +70,11 @@ export class Root {
   readonly stage = (): Document => ({
     $unionWith: {
       coll: commitsCollection,
-      pipeline: [{ $match: { _id: keyOf.root(this.tenant) } }, { $project: { _id: 0, classes: 1 } }],
+      pipeline: [
+        { $match: { _id: keyOf.root(this.tenant) } },
+        // Types may be made ready before anything is stored of them.
+        { $project: { _id: 0, classes: { $ifNull: ['$classes', []] } } },
+      ],
     },
   })
 
