@@ -32,6 +32,7 @@ write('codes.json', codesOf(required))
 write('search-parameters.json', searchParametersOf(all('SearchParameter')))
 write('compartments.json', compartmentsOf(all('CompartmentDefinition')))
 write('operations.json', operationsOf(all('OperationDefinition')))
+write('profiles.json', profilesOf(all('StructureDefinition')))
 
 function fetched() {
   const into = mkdtempSync(join(tmpdir(), 'hl7-'))
@@ -259,4 +260,25 @@ function operationsOf(resources) {
 
 function compactParameter({ name, use, min, max, type, part }) {
   return { name, use, min, max, ...(type && { type }), ...(part && { part: part.map(compactParameter) }) }
+}
+
+/** R4's own profiles and extensions by canonical, with of each element what a check asks of it. */
+function profilesOf(structures) {
+  const only = (object, names) => Object.fromEntries(Object.entries(object).filter(([name]) => names.test(name)))
+  const elementOf = ({ constraint, binding, ...element }) => ({
+    ...only(element, /^(id|path|sliceName|slicing|min|max|type|maxLength|(fixed|pattern|minValue|maxValue)[A-Z]\w*)$/),
+    ...(binding && { binding: only(binding, /^(strength|valueSet)$/) }),
+    ...(constraint && { constraint: constraint.map((each) => only(each, /^(key|severity|human|expression|extension)$/)) }),
+  })
+  return Object.fromEntries(
+    structures
+      .filter(({ derivation, type }) => derivation === 'constraint' && type)
+      .map((structure) => [
+        structure.url,
+        {
+          ...only(structure, /^(resourceType|url|version|name|title|kind|type|baseDefinition|context)$/),
+          differential: { element: structure.differential.element.map(elementOf) },
+        },
+      ]),
+  )
 }

@@ -21,6 +21,7 @@ import {
   withoutDecimals,
 } from '../fhir/index.js'
 import { brokenInvariants, type Scope } from './broken-invariants.js'
+import { type Closure, closureOf, unsure } from './closures.js'
 import { collect, type Findings } from './findings.js'
 import { type Row, shapeOf } from './shape.js'
 
@@ -44,7 +45,7 @@ export function* checkInvariants(resource: Json, findings: Findings, budgetMs = 
 const budgetDefaultMs = 2000
 
 /** `test` is false where the invariant is violated. */
-type Rule = Invariant & { test(element: Json, scope: Scope): unknown }
+export type Rule = Invariant & { test(element: Json, scope: Scope): unknown }
 
 class Invariants {
   private spentMs = 0
@@ -90,13 +91,10 @@ class Invariants {
   }
 
   private test(rules: Rule[], element: Json, scope: Scope): void {
-    for (const { key, severity, human, test } of rules) {
+    for (const rule of rules) {
       if (this.exhausted) return
       const start = scope.large ? performance.now() : 0
-      const result = attempt(() => test(element, scope))
-      if (result === undecided)
-        this.findings.report('information', 'incomplete', `the invariant ${key} could not be evaluated here`)
-      else if (result === false) this.findings.report(severity, 'invariant', `${human} (${key})`)
+      ask(rule, element, scope, this.findings)
       if (scope.large) this.spend(performance.now() - start)
     }
   }
@@ -110,6 +108,14 @@ class Invariants {
   }
 }
 
+/** Reports where an invariant does not hold of an element. */
+export function ask({ key, severity, human, test }: Rule, element: Json, scope: Scope, findings: Findings): void {
+  const result = attempt(() => test(element, scope))
+  if (result === undecided)
+    findings.report('information', 'incomplete', `the invariant ${key} could not be evaluated here`)
+  else if (result === false) findings.report(severity, 'invariant', `${human} (${key})`)
+}
+
 function inner(element: string, resource: JsonObject, scope: Scope): Scope {
   if (element === 'contained') return { ...scope, resource }
   const { rootResource, large } = scope
@@ -120,7 +126,7 @@ function inner(element: string, resource: JsonObject, scope: Scope): Scope {
 /** Of this many values on, a single expression may take a quarter of a second. */
 const largeFrom = 20_000
 
-function isLarge(resource: JsonObject): boolean {
+export function isLarge(resource: JsonObject): boolean {
   let values = 0
   const count = (value: Json): boolean => {
     if (++values >= largeFrom) return true
@@ -171,7 +177,8 @@ function rulesAt(path: string, { type, invariants = [] }: Row): Rule[] {
 /** Decided by the structural check, which needs no FHIRPath for them. */
 const structural = new Set(['ele-1', 'ext-1', 'dom-2', 'ref-1', 'txt-1', 'txt-2'])
 
-function compiled(invariants: Invariant[], base: string): Rule[] {
+/** Invariants made ready to be asked of the elements at `base`, a type or a path such as `Patient.contact`. */
+export function compiled(invariants: Invariant[], base: string): Rule[] {
   return invariants
     .filter(({ key }) => !structural.has(key))
     .map((invariant) => {
@@ -183,13 +190,22 @@ function compiled(invariants: Invariant[], base: string): Rule[] {
 }
 
 /**
- * Compiled when first asked for: most types are never met. The time limit, which costs more than most expressions,
- * is for large resources only; what exceeds it is told as not evaluated.
+ * Compiled when first asked for: most types are never met. The engine is asked where our own function is not sure. Its
+ * time limit, which costs more than most expressions, is for large resources only; what exceeds it is told as not
+ * evaluated.
  */
 function expressionTest(base: string, expression: string, whenEmpty: boolean): Rule['test'] {
+  let closure: Closure | undefined | null = null
   let unlimited: FhirPath | undefined
   let limited: FhirPath | undefined
   return (element, { resource, rootResource, large }) => {
+    if (closure === null) closure = closureOf(expression, base)
+    if (closure)
+      try {
+        return closure(element, { resource, rootResource }) ?? whenEmpty
+      } catch (error) {
+        if (error !== unsure) throw error
+      }
     if (large) limited ??= compileFhirPath(expression, { base, timeoutMs: clientTimeoutMs })
     else unlimited ??= compileFhirPath(expression, { base })
     const result = (large ? limited : unlimited)!(element, { resource, rootResource })
