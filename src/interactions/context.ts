@@ -7,7 +7,7 @@ import type { Caller } from '../access/index.js'
 import type { Resource } from '../fhir/index.js'
 import type { Parsed, SearchParams } from '../search/index.js'
 import type { Change, Found, Store, Stored } from '../store/index.js'
-import type { Terminology } from '../terminology/index.js'
+import type { TerminologyService } from '../terminology/index.js'
 
 /**
  * A hospital rule: sees each change before it is committed with what it replaces, and throws a FhirError or gives
@@ -24,7 +24,7 @@ export type Context = {
   rules: Rule[]
   /** The search parameters in force now: R4's and the uploaded ones. */
   searchParams: SearchParams
-  terminology: Terminology
+  terminology: TerminologyService
   clock: () => number
   newId: () => string
   /** Our own base URLs without a final slash; the first is the one links are written with. */
