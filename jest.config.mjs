@@ -9,4 +9,6 @@ export default {
   roots: ['<rootDir>/src', '<rootDir>/conformance-tests', '<rootDir>/scripts'],
   testMatch: ['**/*.test.ts', '**/*.test.mjs'],
   testTimeout: 30_000,
+  // Modules of a test file stay in memory; a worker is made anew between files before they fill it.
+  workerIdleMemoryLimit: '1500MB',
 }

@@ -19,6 +19,7 @@ import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import Database from 'better-sqlite3'
 import { MongoClient } from 'mongodb'
+import { guardedReads, lineOf } from './bench/audit.mjs'
 import { observation, patientBundle, random } from './bench/data.mjs'
 import { compare, cpuSeconds, median } from './bench/load.mjs'
 
@@ -128,6 +129,7 @@ async function main() {
   })
   for (const floor of Object.values(floors)) await stop(floor.child)
   await stop(ours.child)
+  await measure('guarded', guarded)
   await measure('bundles', loadSynthea)
   await measure('size', storeMany)
   print()
@@ -235,6 +237,25 @@ async function startMongoFloor(url) {
 
 async function measure(name, run) {
   if (!wanted || wanted.includes(name)) await run()
+}
+
+/** Reads with a token, the tenant and treatment relation of a role, and durable audit, beside those of AUTH=off AUDIT=off. */
+async function guarded() {
+  for await (const row of guardedReads({ folder, rounds, seconds })) {
+    const { title, measured } = row
+    const goal = title.startsWith('read by id, 32') ? '0.75 of open' : ''
+    if (measured) {
+      const { rate, spread, p50, p95 } = measured.guarded
+      rows.push([
+        `guarded ${title}`,
+        `${Math.round(rate)}/s ±${Math.round(spread * 50)} %`,
+        `p50 ${p50} ms, p97.5 ${p95} ms`,
+        goal,
+        lineOf(row),
+      ])
+    } else rows.push([title, lineOf(row), '', '', ''])
+    console.log(rows.at(-1).join(' | '))
+  }
 }
 
 /** One row of ours beside every floor. */

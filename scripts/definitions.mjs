@@ -29,6 +29,7 @@ const codeSystems = new Map(all('CodeSystem').map((codeSystem) => [codeSystem.ur
 
 const { types, required } = typesOf(structures)
 write('types.json', types)
+for (const url of boundByProfiles(all('StructureDefinition'))) if (expand(url)) required.add(url)
 write('codes.json', codesOf(required))
 write('search-parameters.json', searchParametersOf(all('SearchParameter')))
 write('compartments.json', compartmentsOf(all('CompartmentDefinition')))
@@ -265,10 +266,22 @@ function compactParameter({ name, use, min, max, type, part }) {
 }
 
 /** R4's own profiles and extensions by canonical, with of each element what a check asks of it. */
+/** The value sets that profiles bind as required, besides those of the types. */
+function boundByProfiles(structures) {
+  return structures
+    .filter(({ derivation }) => derivation === 'constraint')
+    .flatMap(({ differential }) => differential.element)
+    .filter(({ binding }) => binding?.strength === 'required' && binding.valueSet)
+    .map(({ binding }) => binding.valueSet.split('|')[0])
+}
+
 function profilesOf(structures) {
   const only = (object, names) => Object.fromEntries(Object.entries(object).filter(([name]) => names.test(name)))
   const elementOf = ({ constraint, binding, ...element }) => ({
-    ...only(element, /^(id|path|sliceName|slicing|min|max|type|maxLength|(fixed|pattern|minValue|maxValue)[A-Z]\w*)$/),
+    ...only(
+      element,
+      /^(id|path|sliceName|slicing|min|max|type|maxLength|isModifier|(fixed|pattern|minValue|maxValue)[A-Z]\w*)$/,
+    ),
     ...(binding && { binding: only(binding, /^(strength|valueSet)$/) }),
     ...(constraint && {
       constraint: constraint.map((each) => only(each, /^(key|severity|human|expression|extension)$/)),

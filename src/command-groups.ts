@@ -8,6 +8,7 @@ import { clientCommands } from './client-command.js'
 import type { Action, CommandGroup } from './command.js'
 import { fixturesCommands } from './fixtures-command.js'
 import { keysCommands } from './keys-command.js'
+import { packageCommands } from './package-command.js'
 import { tenantCommands } from './tenant-command.js'
 import { tokenCommands } from './token-command.js'
 import { userCommands } from './user-command.js'
@@ -20,6 +21,7 @@ export const commandGroups: readonly CommandGroup[] = [
   keysCommands,
   fixturesCommands,
   auditCommands,
+  packageCommands,
 ]
 
 export const actions: Readonly<Record<string, Action>> = Object.assign(

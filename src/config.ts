@@ -8,6 +8,8 @@
 
 import type { BlockList } from 'node:net'
 import { type Allowed, allowedOf, networksOf } from './access/index.js'
+import { isResourceType } from './fhir/index.js'
+import type { Enforced, Enforcement } from './interactions/index.js'
 
 /** One row. `developmentOnly` names the values that NODE_ENV=production refuses. */
 export type Setting<T> = {
@@ -150,6 +152,19 @@ const pairs = (value: string): Readonly<Record<string, string>> =>
         return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
       }),
   )
+
+function enforced(value: string): Enforced {
+  const found = new Map<string, Enforcement>()
+  for (const [type, how] of Object.entries(pairs(value))) {
+    if (type !== '*' && !isResourceType(type))
+      throw new ConfigError(`must name types of resources, or *; ${type} is none`)
+    const canonicals = how.split(' ').filter((each) => each !== '')
+    if (how !== 'off' && how !== 'known' && canonicals.some((each) => !each.includes(':')))
+      throw new ConfigError('must say off, known, or the canonical URLs of profiles')
+    found.set(type, how === 'off' || how === 'known' ? how : canonicals)
+  }
+  return found
+}
 
 function zone(value: string): string {
   try {
@@ -364,6 +379,14 @@ export const settings = {
   sessionIdleMs: seconds('SESSION_IDLE', 900, 86_400, 'How long staff who do nothing stay signed in.'),
   sessionIdlePatientMs: seconds('SESSION_IDLE_PATIENT', 1800, 86_400, 'The same for patients and guardians.'),
   sessionMaxMs: seconds('SESSION_MAX', 43_200, 604_800, 'How long anybody stays signed in.'),
+  profiles: {
+    variable: 'PROFILES',
+    type: 'pairs such as `Observation=known`',
+    default: '',
+    sentence:
+      'Which profiles writes must keep, by type (`*` for the others): `known` for those of meta.profile that are known here, or canonicals, separated by spaces, of which meta.profile must name one. Unset: none.',
+    read: enforced,
+  },
   zone: {
     variable: 'ZONE',
     type: 'IANA time zone',

@@ -19,8 +19,11 @@ import {
   consoleDelivery,
   type Deliver,
   deliveryBy,
+  type Granted,
+  PatientChoice,
   type People,
   type PeopleOptions,
+  patientsShown,
   people,
   type SignInPages,
   smtpDelivery,
@@ -127,19 +130,21 @@ const appsOf = (authorization: () => AuthorizationServer | undefined): Apps => (
   list: async (subject) => {
     const smart = authorization()
     if (!smart) return []
-    const byClient = new Map<string, Awaited<ReturnType<Apps['list']>>[number]>()
+    const byClient = new Map<string, Granted>()
     // Newest first: an app that was allowed several times is shown with what it was allowed last.
-    for (const { client, scope, since, context } of await smart.grants.list(subject)) {
-      if (byClient.has(client)) continue
-      byClient.set(client, {
+    for (const grant of await smart.grants.list(subject))
+      if (!byClient.has(grant.client)) byClient.set(grant.client, grant)
+    const grants = [...byClient.values()]
+    const names = await patientNames(smart, subject, grants)
+    return Promise.all(
+      grants.map(async ({ client, scope, since, context: { patient } }) => ({
         id: client,
         name: (await smart.clients.find(client))?.name ?? client,
         since,
         scopes: scope.split(' ').filter(Boolean),
-        ...(context.patient !== undefined && { patient: context.patient }),
-      })
-    }
-    return [...byClient.values()]
+        ...(patient !== undefined && { patient: names.get(patient) ?? '–' }),
+      })),
+    )
   },
   revoke: async (subject, client) => void (await authorization()?.grants.revokeAll(subject, client)),
   revokeAll: async (subject) => void (await authorization()?.grants.revokeAll(subject)),
@@ -151,6 +156,20 @@ const appsOf = (authorization: () => AuthorizationServer | undefined): Apps => (
       if (signedIn.session === session && !scope.split(' ').includes('offline_access')) await smart.grants.revoke(id)
   },
 })
+
+/** Names as far as the person may still see them. */
+async function patientNames(
+  { context }: AuthorizationServer,
+  subject: string,
+  grants: readonly Granted[],
+): Promise<ReadonlyMap<string, string>> {
+  const ids = [...new Set(grants.flatMap(({ context: { patient } }) => patient ?? []))].slice(0, patientsShown)
+  const account = await context.accounts.bySubject(subject)
+  const [newest] = grants
+  if (ids.length === 0 || !account || !newest) return new Map()
+  const choice = await PatientChoice.of(context, account, { ...newest.signedIn, subject })
+  return new Map((await choice.patients([['_id', ids.join(',')]])).map(({ id, name }) => [id, name]))
+}
 
 const pagesOf = (opened: People): SignInPages => ({
   logins: opened,

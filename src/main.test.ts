@@ -192,7 +192,10 @@ describe('the command line', () => {
     expect(out).toMatch(link)
     expect(out).toContain('npx hospitallink fixtures')
     expect((await run(['user', 'list'], environment)).out).toContain('Practitioner/bob')
-    expect((await run(['user', 'first'], environment)).err).toContain('There is somebody already')
+    expect((await run(['user', 'first'], environment)).out).toMatch(link)
+    const administrator = ['--role', 'tenant-administrator', '--user', 'Practitioner/eve']
+    expect((await run(['user', 'add', 'Eve', ...administrator], environment)).code).toBe(0)
+    expect((await run(['user', 'first'], environment)).err).toContain('There is an administrator already')
   }, 90_000)
 
   test('says that a port is taken', async () => {

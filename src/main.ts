@@ -98,7 +98,7 @@ async function serve({ port, host, store, hints }: ServeOptions): Promise<void> 
   const first = await server.firstAdministrator()
   if (first !== undefined)
     console.log(
-      `\nNobody can sign in yet. This link makes the first administrator, once, within 72 hours:\n\n  ${first}\n`,
+      `\nThere is no administrator yet. This link makes the first one, once, within 72 hours:\n\n  ${first}\n`,
     )
   if (hints) console.log(hintsFor(server.baseUrl, config.auth === 'on'))
   let stopping = false

@@ -102,10 +102,14 @@ async function writing(server: Process, value: string, on: { is: boolean }): Pro
 }
 
 async function allThere(server: Process, value: string, ids: string[]): Promise<void> {
-  const found =
-    (await send(server, 'GET', `Patient?identifier=urn:x|${value}&_count=1000&_elements=id`)).body.entry ?? []
-  const there = new Set(found.map(({ resource }) => resource.id))
-  expect(ids.filter((id) => !there.has(id))).toEqual([])
+  const missing: string[] = []
+  for (let at = 0; at < ids.length; at += 200) {
+    const some = ids.slice(at, at + 200)
+    const query = `Patient?_id=${some.join(',')}&identifier=urn:x|${value}&_count=200&_elements=id`
+    const there = new Set(((await send(server, 'GET', query)).body.entry ?? []).map(({ resource }) => resource.id))
+    missing.push(...some.filter((id) => !there.has(id)))
+  }
+  expect(missing).toEqual([])
 }
 
 describe('two servers', () => {

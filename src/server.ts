@@ -4,7 +4,6 @@
  * FHIR requests reach their handler before Express's router does, because the router costs several reads; everything
  * else (pages, health, metrics) is Express's. The handler is mounted in Express as well.
  */
-import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -32,6 +31,7 @@ import {
   fhirHandler,
   frontPage,
   type Metrics,
+  newRequestId,
   type Overload,
   overload,
   type Rates,
@@ -54,7 +54,7 @@ export type Server = {
   site: Site
   /** What the command line asks for. @throws CommandRefused */
   carryOut(action: string, input: Input): Promise<string[]>
-  /** The link that makes the first administrator; undefined when there is somebody, or nobody signs in. */
+  /** The link that makes the first administrator; undefined when there is one, or nobody signs in. */
   firstAdministrator(): Promise<string | undefined>
   /** Stops accepting, lets running requests end, closes the store. */
   close(): Promise<void>
@@ -136,9 +136,9 @@ export function fhirOf(
       identify,
       ...(security && { security }),
       context: (caller, _request, origin) =>
-        caller === anyone && !origin ? open : { ...world.contextOf(caller), ...(origin && { origin }) },
+        caller === anyone && !origin ? open : world.contextOfRequest(caller, origin),
       origin: config.audit
-        ? (request) => ({ id: requestIdOf(request) ?? randomUUID(), address: addressOf(request) })
+        ? (request) => ({ id: requestIdOf(request) ?? newRequestId(), address: addressOf(request) })
         : () => undefined,
       operations,
       software: { name: 'hospitallink', version },

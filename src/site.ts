@@ -11,7 +11,18 @@ import type { IncomingMessage } from 'node:http'
 import type { Logger } from 'pino'
 import { anyone, type Caller, type Outbound, outboundHttp, server, viewsOf } from './access/index.js'
 import type { Config } from './config.js'
-import { type Context, Definitions, type DefinitionsContext, loadCanonical, viewed } from './interactions/index.js'
+import { builtIn } from './fhir/index.js'
+import {
+  type Context,
+  Definitions,
+  type DefinitionsContext,
+  type LoadCanonical,
+  loadCanonical,
+  type Origin,
+  profileRules,
+  profilesInForce,
+  viewed,
+} from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
 import { createTerminology } from './terminology/index.js'
 
@@ -27,7 +38,7 @@ export type Wiring = {
   identify?: (request: IncomingMessage, world: World) => Caller | Promise<Caller>
 }
 
-/** One tenant: also what the command line works on. `contextOf` gives a caller's context as of now. */
+/** One tenant: also what the command line works on. `contextOf` gives a caller's context, which goes with the time. */
 export type World = {
   tenant: string
   /** First the one that links are written with. */
@@ -35,6 +46,8 @@ export type World = {
   /** Of the server's own work. */
   context: Context
   contextOf(caller: Caller): Context
+  /** The context of one request, as of now. */
+  contextOfRequest(caller: Caller, origin: Origin | undefined): Context
 }
 
 export type Site = {
@@ -112,34 +125,55 @@ async function openWorld(
   config: Config,
   store: Store,
   tenant: string,
-  { log, clock, newId, port = config.port }: Wiring & { port?: number },
+  { log, clock, newId: makeId = randomUUID, port = config.port }: Wiring & { port?: number },
 ): Promise<Opened> {
   const own = server(tenant, 'definitions')
   const baseUrls = baseUrlsOf(config, port, tenant)
+  const stored = loadCanonical({ caller: own, store })
+  const load: LoadCanonical = async (canonical, type) => (await stored(canonical, type)) ?? builtIn(canonical, type)
+  const terminology = createTerminology(load)
   const context: DefinitionsContext = {
     caller: own,
     store,
     rules: [],
-    terminology: createTerminology(loadCanonical({ caller: own, store })),
+    terminology,
+    profiles: profilesInForce(load, terminology, { shared: config.store.kind === 'mongodb' }),
     clock: clock ?? Date.now,
-    newId: newId ?? randomUUID,
+    newId: makeId,
     baseUrls,
     settings: { ...config, sealingKey: await sealingKeyOf(store) },
     report: (error) => log?.error({ err: error }, 'the server met an error of its own; what it belongs to goes on'),
   }
   const definitions = await Definitions.open(context, { shared: config.store.kind === 'mongodb' })
+  const rules = [definitions.rule, ...profileRules(config.profiles)]
+  const { profiles, newId, settings, report } = context
+  // Made for every request: to copy what another has would take as long as a tenth of a read.
+  const contextOfRequest = (caller: Caller, origin: Origin | undefined): Context => ({
+    caller,
+    store: viewed(definitions.store, viewsOf(caller)),
+    rules,
+    searchParams: definitions.current,
+    terminology,
+    profiles,
+    clock: context.clock,
+    newId,
+    baseUrls,
+    settings,
+    origin,
+    report,
+  })
   const contextOf = (caller: Caller): Context => ({
     ...context,
     caller,
     store: viewed(definitions.store, viewsOf(caller)),
-    rules: [definitions.rule],
+    rules,
     // Looked up with each request: uploaded parameters come and go.
     get searchParams() {
       return definitions.current
     },
   })
   return {
-    world: { tenant, baseUrls, context: contextOf(config.auth === 'off' ? anyone : own), contextOf },
+    world: { tenant, baseUrls, context: contextOf(config.auth === 'off' ? anyone : own), contextOf, contextOfRequest },
     definitions,
   }
 }

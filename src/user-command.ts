@@ -89,7 +89,7 @@ export const userCommands: CommandGroup = {
       .action((subject: string, role: string, options: Input) => run('user role', { subject, role, ...options }))
     user
       .command('first')
-      .description('print the link with which the first administrator is made; while there is nobody')
+      .description('print the link with which the first administrator is made; while there is none')
       .option('--tenant <name>', 'of another tenant than the default one')
       .addHelpText('after', '\nExample: hospitallink user first')
       .action((options: Input) => run('user first', options))
@@ -154,7 +154,7 @@ export const userCommands: CommandGroup = {
     },
     'user first': async (operated, input) => {
       const link = await (await peopleOf(operated, input)).firstAdministrator()
-      if (link === undefined) throw new CommandRefused('There is somebody already; an administrator invites others.')
+      if (link === undefined) throw new CommandRefused('There is an administrator already, who invites others.')
       return [link]
     },
   },

@@ -5,60 +5,28 @@
  *
  * Needs a Chromium on the PATH; without one the tests are left out, because nothing else renders pages.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { beforeAll, expect, test } from '@jest/globals'
 import { generate } from 'otplib'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
+import { chromiumOfTests, chromiumPath, inChromium } from '../chromium.js'
 import { signInWorld } from './world.js'
-
-const executablePath = ['chromium', 'chromium-browser'].map(pathOf).find(Boolean)
-
-function pathOf(name: string): string {
-  try {
-    return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim()
-  } catch {
-    return ''
-  }
-}
 
 const given = signInWorld()
 const password = 'seven brown hens'
 
-let folder: string
-let context: BrowserContext
+const device = chromiumOfTests()
+
 let page: Page
 const complaints: string[] = []
 
 beforeAll(async () => {
-  if (!executablePath) return
-  folder = mkdtempSync(join(tmpdir(), 'chromium-'))
-  context = await chromium.launchPersistentContext(folder, {
-    executablePath,
-    headless: true,
-    javaScriptEnabled: false,
-    viewport: { width: 320, height: 640 },
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
-  page = await context.newPage()
+  if (!chromiumPath) return
+  page = await device({ javaScriptEnabled: false, viewport: { width: 320, height: 640 } })
   page.on('console', (message) => complaints.push(message.text()))
   page.on('request', (request) => {
     const { hostname } = new URL(request.url())
     if (hostname !== '127.0.0.1' && hostname !== 'localhost') complaints.push(`asked ${hostname}`)
   })
-}, 60_000)
-
-afterAll(async () => {
-  await context?.close()
-  if (folder) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** Runs in the page, whose types are not ours. */
@@ -86,9 +54,7 @@ async function looked(): Promise<void> {
   expect(found).toEqual({ headings: 1, language: true, styled: true, unnamed: 0, small: 0, width: 320, wide: 320 })
 }
 
-const tested = executablePath ? describe : describe.skip
-
-tested('in Chromium', () => {
+inChromium('the pages', () => {
   test('an administrator accepts an invitation, sets up the second step and signs out, by keyboard alone', async () => {
     const { issuer, people, mail } = given()
     await people.invite({

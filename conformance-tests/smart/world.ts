@@ -11,6 +11,7 @@ import { openAuthorization } from '../../src/authorization.js'
 import { readConfig } from '../../src/config.js'
 import type { Resource } from '../../src/fhir/index.js'
 import { update } from '../../src/interactions/index.js'
+import type { World as Tenant } from '../../src/site.js'
 import type { Account, AuthorizationServer, CallerSpec, RegisteredClient, Registration } from '../../src/smart/index.js'
 import { mintToken } from '../../src/smart/index.js'
 import { believing } from '../../src/smart/testing.js'
@@ -66,19 +67,23 @@ export async function startWorld(settings: Record<string, string> = {}): Promise
     register: (registration) =>
       authorization.clients.register({ name: 'An app', redirectUris: ['https://app.example/back'], ...registration }),
     mint: (spec) => mintToken(authorization, spec),
-    put: async (resource, hospital) => {
-      const custodian = { url: custodianUrl, valueReference: { reference: `Organization/${hospital}` } }
-      const { resourceType: type, id } = resource
-      const written = { ...resource, ...(hospital !== undefined && { meta: { extension: [custodian] } }) }
-      await update(world.contextOf(serverCaller('default', 'test')), { type, id }, written as Resource, {})
-    },
+    put: putInto(world),
   }
 }
+
+export const putInto =
+  ({ contextOf }: Pick<Tenant, 'contextOf'>): World['put'] =>
+  async (resource, hospital) => {
+    const custodian = { url: custodianUrl, valueReference: { reference: `Organization/${hospital}` } }
+    const { resourceType: type, id } = resource
+    const written = { ...resource, ...(hospital !== undefined && { meta: { extension: [custodian] } }) }
+    await update(contextOf(serverCaller('default', 'test')), { type, id }, written as Resource, {})
+  }
 
 const custodianUrl = 'https://hospitallink.example/fhir/StructureDefinition/custodian'
 
 /** A hospital with a doctor, and two patients of it with a laboratory result and vital signs each. */
-export async function hospital({ put, accounts }: World): Promise<void> {
+export async function hospital({ put, accounts }: Pick<World, 'put' | 'accounts'>): Promise<void> {
   await put({ resourceType: 'Organization', id: 'general', name: 'General Hospital' }, 'general')
   await put({ resourceType: 'Practitioner', id: 'bob', name: [{ text: 'Dr Bob' }] }, 'general')
   for (const [id, family] of [
@@ -138,7 +143,7 @@ export async function hospital({ put, accounts }: World): Promise<void> {
 }
 
 /** Tests ask more often than people do. */
-const limits = { RATE_LIMIT: '0', RATE_LIMIT_PATIENT: '0', RATE_LIMIT_ADDRESS: '0' }
+export const limits = { RATE_LIMIT: '0', RATE_LIMIT_PATIENT: '0', RATE_LIMIT_ADDRESS: '0' }
 
 const silent = { error: () => {} } as never
 

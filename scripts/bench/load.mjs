@@ -5,21 +5,29 @@ import { readFileSync } from 'node:fs'
 import autocannon from 'autocannon'
 
 /**
- * One slice: requests a second, latencies in milliseconds, and, of a process, its CPU microseconds a request. Every
- * answer must have the expected status.
+ * One slice: requests a second, latencies in milliseconds, and, of a process, the CPU microseconds a request of all its
+ * threads and of its main one. Every answer must have the expected status.
  */
 export async function slice(request, connections, seconds, pid) {
-  const before = pid && cpuSeconds(pid)
+  const before = pid && [cpuSeconds(pid), threadSeconds(pid)]
   const result = await autocannon({ connections, duration: seconds, ...request })
-  const cpu = pid && ((cpuSeconds(pid) - before) * 1e6) / result.requests.total
+  const { total } = result.requests
+  const [cpu, thread] = pid
+    ? [cpuSeconds(pid), threadSeconds(pid)].map((now, i) => ((now - before[i]) * 1e6) / total)
+    : []
   const refused = result.non2xx + result.errors
   if (refused > 0) throw new Error(`${request.url}: ${refused} answers were not 2xx`)
-  return { rate: result.requests.total / result.duration, p50: result.latency.p50, p95: result.latency.p97_5, cpu }
+  return { rate: total / result.duration, p50: result.latency.p50, p95: result.latency.p97_5, cpu, thread }
 }
 
 /** User and system time of a process in seconds (clock ticks are 1/100 s on Linux). */
-export function cpuSeconds(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+export const cpuSeconds = (pid) => secondsIn(`/proc/${pid}/stat`)
+
+/** The same of its main thread alone, where JavaScript runs. */
+export const threadSeconds = (pid) => secondsIn(`/proc/${pid}/task/${pid}/stat`)
+
+function secondsIn(path) {
+  const fields = readFileSync(path, 'utf8').split(') ')[1].split(' ')
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
@@ -43,6 +51,7 @@ export async function compare(targets, { connections, rounds = 5, seconds = 3 })
           p50: median(slices.map(({ p50 }) => p50)),
           p95: median(slices.map(({ p95 }) => p95)),
           cpu: median(slices.map(({ cpu }) => cpu)),
+          thread: median(slices.map(({ thread }) => thread)),
           spread: (rates.at(-1) - rates[0]) / middle,
         },
       ]

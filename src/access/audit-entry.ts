@@ -36,7 +36,8 @@ export type Label = readonly [system: string, code: string]
 
 export type Happening = {
   what: Interaction
-  outcome: Outcome
+  /** Success where nothing is said. */
+  outcome?: Outcome
   /** Why it was refused: status and issue code, never a value. */
   why?: string
   /** `Type/id`, or `Type/id/_history/version` of what was seen or made. */
@@ -57,7 +58,7 @@ export type Asking = { caller: Caller; at: number; origin?: { id: string; addres
 
 /** The entry of an interaction. */
 export function auditEntry({ caller, at, origin }: Asking, happening: Happening): AuditEntry {
-  const { what, outcome, why, data, patients, labels, labelsOf, query, operation } = happening
+  const { what, outcome = 0, why, data, patients, labels, labelsOf, query, operation } = happening
   const { json, key } = prepared(caller)
   const keys: string[] = key === undefined ? [] : [key]
   let text = `{"what":"${what}","outcome":${outcome}`

@@ -40,6 +40,8 @@ const isIn = (list: BlockList, address: string): boolean =>
 
 /** Without a port, brackets, a zone, or the notation of IPv4 in IPv6. */
 function plain(address: string): string {
+  // An IPv4 address as it is: every request has one.
+  if (!/[^\d.]/.test(address)) return address
   const [, inBrackets] = /^\[([^\]]*)\](?::\d+)?$/.exec(address) ?? []
   const bare = inBrackets ?? (/^[\d.]+:\d+$/.test(address) ? address.slice(0, address.indexOf(':')) : address)
   return bare.startsWith('::ffff:') && bare.includes('.') ? bare.slice('::ffff:'.length) : bare.split('%')[0]!

@@ -7,7 +7,14 @@
  * what was meant (`.sr` is refused, and `.rd` is no way to write `.read`).
  */
 import { FhirError, invalid, isResourceType, unsupported } from '../fhir/index.js'
-import { type Expression, type ParseContext, parse, readParameters, writeParameters } from '../search/index.js'
+import {
+  type Expression,
+  type ParseContext,
+  parse,
+  readParameters,
+  somePart,
+  writeParameters,
+} from '../search/index.js'
 import type { Act } from './caller.js'
 
 /** `type` undefined is `*`. `where` holds the search parameters of a granular scope as a query string. */
@@ -161,24 +168,7 @@ export async function understood(scope: Scope, context: ParseContext): Promise<S
   )
   if (applied.length === 0 || query.where.op === 'everything')
     throw invalid('the query of a granular scope states at least one search parameter')
-  if (query.sort.length || query.include.length || hasChain(query.where))
+  if (query.sort.length || query.include.length || somePart(query.where, ({ op }) => op === 'chain' || op === 'has'))
     throw unsupported('the query of a granular scope selects by parameters of the resource itself')
   return { ...scope, criteria: query.where }
-}
-
-function hasChain(expression: Expression): boolean {
-  switch (expression.op) {
-    case 'chain':
-    case 'has':
-      return true
-    case 'and':
-    case 'or':
-      return expression.of.some(hasChain)
-    case 'not':
-      return hasChain(expression.of)
-    case 'typed':
-      return Object.values(expression.of).some(hasChain)
-    default:
-      return false
-  }
 }

@@ -1,3 +1,4 @@
+export * from './built-in.js'
 export * from './dates.js'
 export * from './definitions.js'
 export * from './detached.js'

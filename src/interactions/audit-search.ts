@@ -18,6 +18,7 @@ import {
   type Position,
   type Query,
   type SearchRequest,
+  somePart,
 } from '../search/index.js'
 import type { AuditQuery, Match } from '../store/index.js'
 import { eventsAmong, looksForWords, type Seen, seenIn } from './audit-match.js'
@@ -43,23 +44,13 @@ export function isOfAudit({ types, where, include }: Query, { compartment }: Sea
   return false
 }
 
-function leadsToAudit(where: Expression): boolean {
-  switch (where.op) {
-    case 'and':
-    case 'or':
-      return where.of.some(leadsToAudit)
-    case 'not':
-      return leadsToAudit(where.of)
-    case 'typed':
-      return Object.values(where.of).some(leadsToAudit)
-    case 'has':
-      return where.type === 'AuditEvent' || leadsToAudit(where.of)
-    case 'chain':
-      return (where.types.length === 1 && where.types[0] === 'AuditEvent') || leadsToAudit(where.of)
-    default:
-      return false
-  }
-}
+const leadsToAudit = (where: Expression): boolean =>
+  somePart(
+    where,
+    (part) =>
+      (part.op === 'has' && part.type === 'AuditEvent') ||
+      (part.op === 'chain' && part.types.length === 1 && part.types[0] === 'AuditEvent'),
+  )
 
 export async function auditSearch(
   context: Context,

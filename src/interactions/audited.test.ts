@@ -18,6 +18,8 @@ const noInteractions = [
   'loadCanonical',
   'outcomeEntry',
   'prepare',
+  'profileRules',
+  'profilesInForce',
   'refused',
   'reindexed',
   'retrying',

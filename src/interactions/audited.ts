@@ -156,7 +156,11 @@ export function leave(context: Context, events: readonly Event[]): Promise<void>
 /** Entries of what was done, for a commit. */
 export function entriesOf(context: Context, events: readonly Event[]): AuditEntry[] {
   const now = asking(context)
-  return events.flatMap(divided).map((event) => auditEntry(now, { ...event, outcome: 0 }))
+  const entries: AuditEntry[] = []
+  for (const event of events)
+    if (isDivided(event)) for (const part of divided(event)) entries.push(auditEntry(now, part))
+    else entries.push(auditEntry(now, event))
+  return entries
 }
 
 const asking = ({ caller, clock, origin }: Context): Asking => ({ caller, at: clock(), origin })
@@ -200,13 +204,15 @@ const isIdLike = /^[A-Za-z0-9\-.]{1,64}$/
 export function withResource(event: Event, stored: Stored): Event {
   const { type, id, version, body } = stored
   const labels = labelsIn(body)
-  return {
-    ...event,
-    data: [version > 0 ? `${type}/${id}/_history/${version}` : `${type}/${id}`],
-    patients: patientsIn(stored),
-    ...(labels.length > 0 && { labels }),
-  }
+  const data = [version > 0 ? `${type}/${id}/_history/${version}` : `${type}/${id}`]
+  const patients = patientsIn(stored)
+  // What a read leaves has no more members than these; copying unknown ones takes as long as finding the patients.
+  if (isBare(event) && labels.length === 0) return { what: event.what, data, patients }
+  return { ...event, data, patients, ...(labels.length > 0 && { labels }) }
 }
+
+const isBare = ({ labels, labelsOf, query, operation }: Event): boolean =>
+  labels === undefined && labelsOf === undefined && query === undefined && operation === undefined
 
 /** One event for all that was found and asked for, with every patient it concerns and the labels of each one's data. */
 export function perPatient(event: Event, found: Iterable<Stored>, asked: readonly string[] = []): Event {
@@ -236,9 +242,11 @@ export function perPatient(event: Event, found: Iterable<Stored>, asked: readonl
 /** So many patients are in one entry of the log; what concerns more has several. */
 const patientsMax = 100
 
+const isDivided = ({ patients }: Event): boolean => patients !== undefined && patients.length > patientsMax
+
 function divided(event: Event): Event[] {
+  if (!isDivided(event)) return [event]
   const { patients = [], labelsOf } = event
-  if (patients.length <= patientsMax) return [event]
   return Array.from({ length: Math.ceil(patients.length / patientsMax) }, (_, part) => {
     const [from, to] = [part * patientsMax, (part + 1) * patientsMax]
     return { ...event, patients: patients.slice(from, to), ...(labelsOf && { labelsOf: labelsOf.slice(from, to) }) }

@@ -65,7 +65,11 @@ async function beforeOf(context: Context, changes: readonly Change[]): Promise<M
   const before = new Map<Change, Stored | undefined>()
   for (const change of changes) {
     const isDelete = change.op === 'delete'
-    if (!context.rules.some((rule) => concerns(rule, change)) && !(isDelete && context.settings.audit)) continue
+    if (
+      !context.rules.some((rule) => !rule.onlyAfter && concerns(rule, change)) &&
+      !(isDelete && context.settings.audit)
+    )
+      continue
     const mine = reach(context.caller, isDelete ? 'delete' : 'update')
     before.set(change, await context.store.read({ type: change.type, id: change.id }, mine))
   }

@@ -8,6 +8,7 @@ import type { Resource } from '../fhir/index.js'
 import type { Parsed, SearchParams } from '../search/index.js'
 import type { Change, Found, Store, Stored } from '../store/index.js'
 import type { TerminologyService } from '../terminology/index.js'
+import type { Profiles } from '../validation/index.js'
 
 /**
  * A hospital rule: sees each change before it is committed with what it replaces, and throws a FhirError or gives
@@ -16,6 +17,8 @@ import type { TerminologyService } from '../terminology/index.js'
  */
 export type Rule = ((change: Change, before: Stored | undefined, context: Context) => Promise<Change[]>) & {
   types?: ReadonlySet<string>
+  /** Does not ask what was there before, which then need not be read for it. */
+  onlyAfter?: true
 }
 
 export type Context = {
@@ -25,15 +28,17 @@ export type Context = {
   /** The search parameters in force now: R4's and the uploaded ones. */
   searchParams: SearchParams
   terminology: TerminologyService
+  /** The profiles in force now: R4's, those of profiles/hiv and the uploaded ones. */
+  profiles: Profiles
   clock: () => number
   newId: () => string
   /** Our own base URLs without a final slash; the first is the one links are written with. */
   baseUrls: readonly string[]
   settings: Settings
   /** The request behind it, as the audit log names it; undefined for the server's own work. */
-  origin?: Origin
+  origin?: Origin | undefined
   /** Told of our own errors that must not fail more: of one entry of a batch, of a visit for a search parameter. */
-  report?: (error: unknown) => void
+  report?: ((error: unknown) => void) | undefined
 }
 
 /** `id` is X-Request-Id, ours where the client sent none; `address` the network address it came from. */

@@ -1,5 +1,5 @@
 /**
- * Finds the resource that a canonical URL means, for terminology: the named version, or the one that changed last.
+ * Finds the resource that a canonical URL means, for terminology and validation: the named version, or the one that changed last.
  *
  * https://hl7.org/fhir/R4/references.html#canonical
  */
@@ -7,13 +7,16 @@ import { reach } from '../access/index.js'
 import { isId, parseJson, type Resource } from '../fhir/index.js'
 import { and, type Expression } from '../search/index.js'
 import type { Stored } from '../store/index.js'
-import { type Load, Recent } from '../terminology/index.js'
+import { Recent } from '../terminology/index.js'
 import type { Context } from './context.js'
 
 /** Bytes of the resources that are kept parsed, so that a value set of many codes is not read anew by each search. */
 const keptMax = 16 * 1024 * 1024
 
-export function loadCanonical({ caller, store }: Pick<Context, 'caller' | 'store'>): Load {
+/** undefined where there is none; by canonical (perhaps with `|version`), or by `Type/id`. */
+export type LoadCanonical = (canonicalOrRef: string, type: string) => Promise<Resource | undefined>
+
+export function loadCanonical({ caller, store }: Pick<Context, 'caller' | 'store'>): LoadCanonical {
   const kept = new Recent<Resource>(keptMax)
   const parsed = ({ type, id, version, updated, body }: Stored): Resource => {
     const key = `${type}/${id}/${version}/${updated}`

@@ -25,6 +25,7 @@ import {
 } from '../fhir/index.js'
 import { type Expression, type Position, type SearchParams, searchParams } from '../search/index.js'
 import type { Change, Commit, Store } from '../store/index.js'
+import { definitionTypes } from '../validation/index.js'
 import type { Context, Rule } from './context.js'
 import { customParameter, typesOf } from './custom-parameter.js'
 import { entriesOf, type ReindexPlace, reindexed } from './reindex.js'
@@ -149,6 +150,7 @@ export class Definitions {
       commit: async (commit) => {
         const committed = await store.commit(this.upToDate(commit))
         if (commit.changes.some(({ type }) => type === 'SearchParameter')) await this.refresh()
+        if (commit.changes.some(({ type }) => definitionTypes.has(type))) this.context.profiles.forget()
         return committed
       },
     }

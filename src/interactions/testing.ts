@@ -9,6 +9,7 @@ import { FhirError, type Issue, type Json, parseJson, type Resource } from '../f
 import { searchParams } from '../search/index.js'
 import { openSqlite, type Store } from '../store/index.js'
 import { createTerminology } from '../terminology/index.js'
+import { Profiles } from '../validation/index.js'
 import type { BatchRequest, BatchResponse, Context, Settings } from './context.js'
 import { read } from './read.js'
 import { search } from './search.js'
@@ -39,6 +40,7 @@ function contextOn(store: Store, settings: Partial<Settings>): Context {
     rules: [],
     searchParams: searchParams(),
     terminology: createTerminology(async () => undefined),
+    profiles: new Profiles({ definition: async () => undefined, valueSet: async () => undefined }),
     clock: Date.now,
     newId: () => '',
     baseUrls: [baseUrl],

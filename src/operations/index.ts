@@ -8,6 +8,7 @@ import { lookup } from './lookup.js'
 import { meta } from './meta.js'
 import { metaAdd, metaDelete } from './meta-change.js'
 import type { Operation } from './operation.js'
+import { snapshot } from './snapshot.js'
 import { subsumes } from './subsumes.js'
 import { translate } from './translate.js'
 import { validate } from './validate.js'
@@ -27,6 +28,7 @@ export const operations: readonly Operation[] = [
   metaDelete,
   document,
   convert,
+  snapshot,
   expand,
   lookup,
   validateCodeOfValueSet,

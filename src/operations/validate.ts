@@ -53,9 +53,11 @@ async function issuesOf(context: Context, call: OperationCall): Promise<Issue[]>
   if (mode === 'delete') return deletable(context, { type: call.type!, id: call.id! })
   const resource = resourceOf(call, given, 'resource') ?? (await stored(context, call, mode))
   const profile = textOf(given, 'profile')
+  const asked = profile === undefined ? {} : { profiles: [profile] }
+  const found = await validateResource(resource, { invariants: true })
   return [
-    ...(await validateResource(resource, { invariants: true })),
-    ...unknownProfile(resource, profile),
+    ...found,
+    ...(isSound(found) ? await context.profiles.issues(resource, { ...asked, claimed: true }) : unchecked(profile)),
     ...(mode === undefined ? [] : identity(resource, call, mode)),
     ...(mode === undefined || !context.settings.integrity ? [] : await dangling(context, resource)),
   ]
@@ -68,14 +70,14 @@ async function stored(context: Context, { type, id }: OperationCall, mode: strin
   return parseJson((await read(context, { type: type!, id })).body) as Resource
 }
 
-/** R4's own definition of the type is a profile that everything is validated against anyway. */
-function unknownProfile({ resourceType }: Resource, profile: string | undefined): Issue[] {
-  const known = ['Resource', 'DomainResource', resourceType].map(
-    (type) => `http://hl7.org/fhir/StructureDefinition/${type}`,
-  )
-  if (profile === undefined || known.includes(profile.replace(/\|4\.0(\.1)?$/, ''))) return []
-  const diagnostics = 'this server does not know the profile; only the definition of R4 was applied'
-  return [{ severity: 'error', code: 'not-supported', diagnostics, expression: ['profile'] }]
+/** What profiles ask can be told only where the structure is sound. */
+const isSound = (issues: readonly Issue[]): boolean =>
+  issues.every(({ severity, code }) => severity !== 'error' || code === 'code-invalid' || code === 'invariant')
+
+function unchecked(profile: string | undefined): Issue[] {
+  if (profile === undefined) return []
+  const diagnostics = 'the profile was not applied; mend the structure first'
+  return [{ severity: 'information', code: 'incomplete', diagnostics }]
 }
 
 /** What create and update demand of the type and id in the body. */

@@ -95,7 +95,7 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   const { limits } = service
   const origin = service.origin(request)
   if (origin || request.headers['x-request-id'] !== undefined || request.headers.origin !== undefined)
-    sending.extra = [...requestId(request, origin), ...corsHeaders(request, service.allowsOrigin)]
+    sending.extra = earned(request, origin, service.allowsOrigin)
   if (service.isOverloaded())
     throw unavailable('More is asked of the server than it can do; try again in a second', undefined, {
       headers: { 'Retry-After': '1' },
@@ -114,7 +114,7 @@ function answered(service: Service, basePath: string, sending: Sending, done: Do
   done.type = place.type
   // https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#considerations-for-cross-origin-resource-sharing-cors-support
   if (place.shape === 'metadata' && request.headers.origin !== undefined)
-    sending.extra = [...requestId(request, origin), ...corsHeaders(request, () => true)]
+    sending.extra = earned(request, origin, () => true)
   if (request.method === 'OPTIONS') return options(service, sending, place.shape)
   const split = splitQuery(mark < 0 ? '' : url.slice(mark + 1), limits.parametersMax)
   const route = routeOf(request.method ?? 'GET', place)
@@ -210,6 +210,12 @@ function options(service: Service, sending: Sending, shape: Shape): Answer {
   const allows = shape === 'metadata' ? () => true : service.allowsOrigin
   sending.extra = [...requestId(sending.request, undefined), ...corsHeaders(sending.request, allows, allow)]
   return { status: 204, headers: { Allow: allow } }
+}
+
+/** The headers that depend on the request; of most the id alone. */
+function earned(request: IncomingMessage, origin: Origin | undefined, allows: (origin: string) => boolean): string[] {
+  const id = requestId(request, origin)
+  return request.headers.origin === undefined ? id : [...id, ...corsHeaders(request, allows)]
 }
 
 /** https://hl7.org/fhir/R4/http.html#custom: the client's id of the request comes back, or the one that is recorded. */

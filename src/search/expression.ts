@@ -190,6 +190,24 @@ export function not(of: Expression): Expression {
   return of.op === 'not' ? of.of : { op: 'not', of }
 }
 
+/** Whether any part of an expression, itself included, is as the test says. */
+export function somePart(expression: Expression, test: (part: Expression) => boolean): boolean {
+  if (test(expression)) return true
+  switch (expression.op) {
+    case 'and':
+    case 'or':
+      return expression.of.some((each) => somePart(each, test))
+    case 'not':
+    case 'chain':
+    case 'has':
+      return somePart(expression.of, test)
+    case 'typed':
+      return Object.values(expression.of).some((each) => somePart(each, test))
+    default:
+      return false
+  }
+}
+
 /**
  * Text as string search compares it: case, accents and punctuation folded, white space collapsed.
  *

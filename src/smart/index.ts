@@ -3,6 +3,7 @@ export { AuthorizationServer, type People as SignInPages } from './authorization
 export { Clients, type RegisteredClient, type Registration, RegistrationRefused } from './clients.js'
 export { type Granted, Grants } from './grants.js'
 export { type CallerSpec, MintRefused, mintToken } from './mint.js'
+export { PatientChoice, patientsShown } from './patient-choice.js'
 export * from './people/index.js'
 export { sendJson, sendOpen } from './send-json.js'
 export type * from './smart-context.js'

@@ -157,9 +157,10 @@ describe('the n-th statement fails', () => {
       }
       expect(failures).toBeGreaterThan(5)
       expect(await store.maintenance.check(rebuilt)).toEqual([])
-      expect(await store.health()).toBeUndefined()
       expect(await stateOf(store)).not.toEqual(before)
       await store.commit({ changes: [written('Observation/after', 'after')], integrity: true })
+      // The last fault may have met the neighbour; a write that succeeds ends what is said of it.
+      expect(await store.health()).toBeUndefined()
       expect(await store.maintenance.check(rebuilt)).toEqual([])
       await store.close()
     },

@@ -42,7 +42,7 @@ const index = parseJson(readFileSync(new URL('examples/index.json', folder))) as
 const issuesOf = async ({ file, profile }: Example) => {
   const resource = read(file)
   expect(structureIssues(resource)).toEqual([])
-  return (await profiles.issues(resource, [profile])).filter(({ severity }) => severity === 'error')
+  return (await profiles.issues(resource, { profiles: [profile] })).filter(({ severity }) => severity === 'error')
 }
 
 describe('valid', () => {

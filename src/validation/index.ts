@@ -1,4 +1,7 @@
 export { type Arguments, argumentIssues } from './arguments.js'
 export { invariantIssues } from './invariants.js'
+export type { Membership } from './profile-check.js'
+export { type Asked, definitionTypes, Profiles } from './profiles.js'
+export { withSnapshot } from './snapshot.js'
 export { refuseInvalid, structureIssues, warmUp } from './structure.js'
 export { validate } from './validate.js'

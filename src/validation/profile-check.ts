@@ -19,7 +19,7 @@ import type { Scope } from './broken-invariants.js'
 import { Findings } from './findings.js'
 import { ask, compiled, type Rule } from './invariants.js'
 import { fitsPattern, isFixed } from './pattern.js'
-import type { Constraint, Profile, TypeRule } from './profile.js'
+import { anyPrimitive, type Constraint, type Profile, type TypeRule } from './profile.js'
 import { Slices } from './slices.js'
 
 /** Whether a code is of a value set; undefined where that is not known here. */
@@ -264,22 +264,6 @@ export class ProfileCheck {
     else if (verdict === 'other')
       this.findings.report('warning', 'code-invalid', `no code is in ${valueSet}; use one of it where one fits`)
   }
-
-  /** The extensions an element has, against their definitions. `path` is that of the element. */
-  extension(profile: Profile, item: Item, path: readonly string[]): void {
-    const { contexts } = profile
-    const elements = contexts.filter(({ type }) => type === 'element')
-    if (
-      contexts.length > 0 &&
-      elements.length === contexts.length &&
-      !elements.some(({ expression }) => path.includes(expression))
-    )
-      this.findings.error(
-        'extension',
-        `the extension is for ${listed(elements.map(({ expression }) => expression))}, not for here`,
-      )
-    this.element(profile.root, item)
-  }
 }
 
 /** `other`: there is a code, and it is another; `false`: there is none; undefined: it is not known. */
@@ -361,7 +345,7 @@ export const isAbstract = (type: string): boolean => typeDefinition(type)?.abstr
 export const isOf = ({ type }: Item, code: string): boolean =>
   type === code ||
   (isResourceType(type) && isAbstract(code)) ||
-  (code === 'string' && typeDefinition(type)?.kind === 'primitive')
+  (code === anyPrimitive && typeDefinition(type)?.kind === 'primitive')
 
 const numberIn = (value: Json | undefined): number | undefined => {
   if (value === undefined || value === null) return undefined

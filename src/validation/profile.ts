@@ -56,6 +56,8 @@ export type Profile = {
   title: string
   type: string
   root: Constraint
+  /** Of an extension: whether it may change the meaning of what it stands in. */
+  modifier: boolean
   /** Where an extension may stand; empty for other profiles. */
   contexts: { type: string; expression: string }[]
 }
@@ -87,6 +89,7 @@ export function profileOf(definition: Resource, base: Profile | undefined): Prof
     title: detached(textOf(title) ?? textOf(name) ?? url),
     type,
     root,
+    modifier: elements.find(({ path }) => path === type)?.['isModifier'] === true || base?.modifier === true,
     contexts: listOf(definition, 'context').map((context) => ({
       type: textOf(context['type']) ?? '',
       expression: textOf(context['expression']) ?? '',
@@ -225,10 +228,13 @@ const isBestPractice = (rule: JsonObject): boolean =>
       url === 'http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice' && valueBoolean === true,
   )
 
+/** Stands for the types of FHIRPath. */
+export const anyPrimitive = 'System'
+
 function ruleOf({ code, profile, targetProfile }: JsonObject): TypeRule[] {
   if (typeof code !== 'string') return []
   // FHIRPath's own types stand for the plain attributes that R4 writes as elements: id, url.
-  const name = code.startsWith('http://hl7.org/fhirpath/System.') ? 'string' : code
+  const name = code.startsWith('http://hl7.org/fhirpath/System.') ? anyPrimitive : code
   return [{ code: name, profiles: textsOf(profile), targets: textsOf(targetProfile) }]
 }
 

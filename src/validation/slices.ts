@@ -8,7 +8,7 @@
  */
 import { isObject, type Json, parseReference } from '../fhir/index.js'
 import type { Constraint, Slicing } from './profile.js'
-import { type Item, isOf, itemsOf, type Known, type ProfileCheck } from './profile-check.js'
+import { type Item, isOf, itemsOf, type Known, type ProfileCheck, plainType } from './profile-check.js'
 
 type Discriminator = Slicing['discriminators'][number]
 
@@ -104,7 +104,19 @@ export class Slices {
   }
 
   private profilesOf({ types = [] }: Constraint, kind: 'profiles' | 'targets'): Constraint[] {
-    return types.flatMap((rule) => rule[kind].flatMap((each) => this.known.profile(each)?.root ?? []))
+    const typed = (type: string, root: Omit<Constraint, 'types'>): Constraint => ({
+      ...root,
+      types: [{ code: type, profiles: [], targets: [] }],
+    })
+    return types.flatMap((rule) =>
+      rule[kind].flatMap((each) => {
+        const plain = plainType(each)
+        if (plain !== undefined)
+          return typed(plain, { name: plain, invariants: [], slices: new Map(), children: new Map() })
+        const profile = this.known.profile(each)
+        return profile ? typed(profile.type, profile.root) : []
+      }),
+    )
   }
 
   private urlOf(extension: Constraint): Json | undefined {

@@ -21,9 +21,11 @@ export type Page = {
   who?: { name: string; role: string }
   /** Said before the content, and announced by screen readers. */
   alert?: string | undefined
+  /** Parameters that go with the links to other languages. */
+  keeps: Readonly<Record<string, string>>
 }
 
-export function page({ title, language, base, site, body, who, alert }: Page): string {
+export function page({ title, language, base, site, body, who, alert, keeps }: Page): string {
   const { direction } = languages[language]
   const t = translator(language)
   return html`<!doctype html>
@@ -53,7 +55,7 @@ ${Object.entries(languages).map(([tag, { name }]) =>
   tag === language
     ? html`<li><span lang="${tag}" aria-current="true">${name}</span></li>
 `
-    : html`<li><a href="?language=${tag}" lang="${tag}" hreflang="${tag}">${name}</a></li>
+    : html`<li><a href="?${new URLSearchParams({ ...keeps, language: tag }).toString()}" lang="${tag}" hreflang="${tag}">${name}</a></li>
 `,
 )}</ul>
 </nav>

@@ -35,6 +35,8 @@ export type Shown = {
   alert?: string | undefined
   /** Where a form of this page may lead besides our own pages: the redirect URI of an app. */
   leadsTo?: string | undefined
+  /** Parameters of the address without which the page is not there in another language. */
+  keeps?: Readonly<Record<string, string>>
 }
 
 /** One request of a browser. */
@@ -150,8 +152,8 @@ ${content}</form>
         self.fail(403, t('errorOld'))
         return undefined
       },
-      show: ({ title, body, status = 200, who, alert, leadsTo }) => {
-        const text = page({ title, language, base, site, body, alert, ...(who && { who }) })
+      show: ({ title, body, status = 200, who, alert, leadsTo, keeps = {} }) => {
+        const text = page({ title, language, base, site, body, alert, keeps, ...(who && { who }) })
         response.setHeader('Content-Security-Policy', policy(leadsTo))
         response.setHeader('Content-Type', 'text/html; charset=utf-8')
         response.setHeader('Content-Language', language)

@@ -231,6 +231,7 @@ export function invitationPage(visit: Visit, { action, token }: { action: string
   const { t } = visit
   return {
     title: t('inviteTitle'),
+    keeps: { token },
     body: visit.form(
       action,
       html`<input type="hidden" name="token" value="${token}">

@@ -85,7 +85,7 @@ form{margin:0 0 1rem}
 fieldset{border:0;padding:0;margin:0 0 1rem}
 legend{padding:0}
 .field{margin:0 0 1rem}
-.hint{color:var(--quiet);margin:0 0 .25rem}
+.hint{color:var(--quiet);margin:0 0 .375rem}
 input:not([type=radio],[type=checkbox]){width:100%;min-height:2.75rem;padding:.5rem .75rem;font:inherit;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:.375rem}
 input.code{letter-spacing:.3em;font-variant-numeric:tabular-nums}
 input[aria-invalid=true]{border:2px solid var(--alarm)}

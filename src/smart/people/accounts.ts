@@ -13,7 +13,7 @@ import type { Account } from '../account.js'
 import { change, readJson } from './change.js'
 import { type Contact, contactOf, loginOf, userNameOf } from './contact.js'
 import type { Keyed } from './keyed.js'
-import { type Granter, mayGrant } from './ranks.js'
+import { type Granter, isAdministrator, mayGrant } from './ranks.js'
 import { AccountRefused } from './refused.js'
 
 export type Person = {
@@ -79,8 +79,11 @@ export type AccountStore = {
   setUserName(id: string, userName: string): Promise<void>
   /** In the order of subjects, after one of them. */
   list(limit: number, after?: string): Promise<StoredAccount[]>
-  isEmpty(): Promise<boolean>
+  hasAdministrator(): Promise<boolean>
 }
+
+/** There is an administrator, or there was. */
+export const firstKey = 'people/first'
 
 const accountKey = (subject: string): string => `people/account/${subject}`
 const personKey = (id: string): string => `people/person/${id}`
@@ -218,7 +221,20 @@ export function accountStore(secrets: Secrets, { digest }: Pick<Keyed, 'digest'>
       const rows = await secrets.list(accountKey(''), limit, after === undefined ? undefined : accountKey(after))
       return rows.map(([, text]) => JSON.parse(text) as StoredAccount)
     },
-    isEmpty: async () => (await secrets.list(personKey(''), 1)).length === 0,
+    hasAdministrator: async () => {
+      if ((await secrets.get(firstKey)) !== undefined) return true
+      let last: string | undefined
+      do {
+        const rows = await secrets.list(accountKey(''), 500, last)
+        if (rows.some(([, text]) => isAdministrator((JSON.parse(text) as StoredAccount).role))) {
+          // Remembered: among many patients the search takes a while.
+          await secrets.swap(firstKey, undefined, 'found')
+          return true
+        }
+        last = rows.at(-1)?.[0]
+      } while (last !== undefined)
+      return false
+    },
   }
 }
 

@@ -18,7 +18,7 @@ import {
   sentencePage,
   type Visit,
 } from '../pages/index.js'
-import type { AccountStore } from './accounts.js'
+import { type AccountStore, firstKey } from './accounts.js'
 import { readJson } from './change.js'
 import { contactOf, veiled } from './contact.js'
 import type { Invitation, Invitations } from './invitations.js'
@@ -229,14 +229,14 @@ async function fulfil(
     }
     case 'first': {
       // Of two links, and of two processes, one makes the first administrator.
-      if (!(await accounts.isEmpty()) || !(await secrets.swap('people/first', undefined, 'made')))
+      if ((await accounts.hasAdministrator()) || !(await secrets.swap(firstKey, undefined, 'made')))
         throw new AccountRefused('absent', 'there is an administrator already')
       try {
         const user = await makeUser(name)
         const account = await accounts.create({ name, role: firstRole, user, userName: login, password }, 'operator')
         await record(changed('account-changed', 'first-administrator', 'operator', account))
       } catch (error) {
-        await secrets.drop('people/first')
+        await secrets.drop(firstKey)
         throw error
       }
       return

@@ -117,6 +117,20 @@ test('the first administrator is made by a link that is printed, once', async ()
   expect(await tested.people.accounts.list(10)).toMatchObject([{ role: 'platform-administrator', name: 'Ada' }])
 })
 
+test('whoever else has an account, the link makes an administrator while there is none', async () => {
+  const link = await tested.people.firstAdministrator()
+  await tested.people.create({ name: 'Bob', role: 'doctor', user: { type: 'Practitioner', id: 'bob' } })
+  expect(await tested.people.firstAdministrator()).toBeDefined()
+  const browser = tested.browser()
+  await open(browser, link!)
+  const user = { type: 'Practitioner', id: 'eve' }
+  await tested.people.create({ name: 'Eve', role: 'tenant-administrator', user })
+  expect((await browser.submit({ name: 'Ada', login: 'ada', password, again: password })).text).toContain(
+    'used already',
+  )
+  expect(await tested.people.firstAdministrator()).toBeUndefined()
+})
+
 test('new credentials end sessions and the second factor of before', async () => {
   const account = await tested.people.create({
     name: 'Ada',

@@ -85,7 +85,7 @@ export type People = Accounts &
     invite(invited: Omit<Extract<Invitation, { kind: 'account' }>, 'kind'>, by?: Granter): Promise<{ link: string }>
     /** A link to new credentials, for the administrator to hand over or send. @throws AccountRefused */
     renew(subject: string, by?: Granter): Promise<{ link: string }>
-    /** A link that makes the first administrator; undefined when there is anybody already. */
+    /** A link that makes the first administrator; undefined when there is one. */
     firstAdministrator(): Promise<string | undefined>
   }
 
@@ -245,7 +245,7 @@ export async function people(options: PeopleOptions): Promise<People> {
         throw new AccountRefused('role', 'the role is above your own')
       return { link: await linkOf({ kind: 'credentials', person: account.person, subject }) }
     },
-    firstAdministrator: async () => ((await accounts.isEmpty()) ? linkOf({ kind: 'first' }) : undefined),
+    firstAdministrator: async () => ((await accounts.hasAdministrator()) ? undefined : linkOf({ kind: 'first' })),
     handle: async (request, response) => {
       const path = (request.url ?? '').split('?')[0]!
       if (!path.startsWith(`${base}/`)) return false

@@ -31,6 +31,9 @@ export function mayGrant(
   return own > 1 || organizations.every((each) => by.organizations.includes(each))
 }
 
+/** Of all hospitals of the tenant: such a one can make every other account. */
+export const isAdministrator = (role: string): boolean => rank(role) > 1
+
 export const firstRole = 'platform-administrator'
 
 const guarded = new Set([...Object.keys(ranks), 'auditor'])

@@ -12,7 +12,7 @@ import { commitsCollection } from './marks.js'
 import { historyOf } from './reader.js'
 
 /** The shape of what lies in the database; another number is another shape. */
-export const layout = 1
+export const layout = 2
 
 const living = { partialFilterExpression: { vis: { $exists: true } } }
 

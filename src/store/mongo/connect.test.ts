@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Document, MongoClient } from 'mongodb'
 import { alone } from '../testing.js'
+import { layout } from './collections.js'
 import { openMongo } from './index.js'
 import { databaseOf, dropDatabase, type Mongod, type Pose, startMongod, startStandIn } from './testing.js'
 
@@ -38,13 +39,17 @@ const about = (client: MongoClient, document: Document) =>
 
 test('an empty database, and one of ours, are taken', async () => {
   expect(await refusalOf(async () => {})).toBe('accepted')
-  expect(await refusalOf((client) => about(client, { layout: 1 }))).toBe('accepted')
+  expect(await refusalOf((client) => about(client, { layout }))).toBe('accepted')
 })
 
 test('data of a newer version is left alone', async () => {
   expect(await refusalOf((client) => about(client, { layout: 99 }))).toMatch(
     /written by a newer version .*layout 99.*start that version/,
   )
+})
+
+test('data of an older layout is not misread', async () => {
+  expect(await refusalOf((client) => about(client, { layout: 1 }))).toMatch(/no longer reads .*load it anew/)
 })
 
 test("somebody else's collections are left alone", async () => {
@@ -55,7 +60,7 @@ test("somebody else's collections are left alone", async () => {
 
 test('an index of our name with other keys is named', async () => {
   const spoil = async (client: MongoClient) => {
-    await about(client, { layout: 1 })
+    await about(client, { layout })
     await client.db().collection('commits').createIndex({ other: 1 }, { name: 'sequence' })
   }
   expect(await refusalOf(spoil)).toMatch(/collection commits has an index of the same name .*drop it and start again/)

@@ -105,6 +105,10 @@ async function checkContents(db: Db, timeLimitMs: number): Promise<void> {
     refuse(
       `The database "${db.databaseName}" was written by a newer version of the server (layout ${found.layout}, this one knows ${layout}); start that version`,
     )
+  if (found && found.layout < layout)
+    refuse(
+      `The database "${db.databaseName}" has a layout this version no longer reads (${found.layout}, this one knows ${layout}); load it anew, or start the version that wrote it`,
+    )
   if (!found) {
     const others = await db.listCollections({ name: { $nin: ['about'] } }, { nameOnly: true }).toArray()
     if (others.some(({ name }) => !name.startsWith('system.')))

@@ -148,7 +148,7 @@ export class AuditReader {
 
 export function auditLog(audit: Audit, reader: AuditReader, tenant: string): AuditLog {
   return {
-    append: async (entries) => audit.append(tenant, entries),
+    append: (entries) => audit.append(tenant, entries),
     read: async (id) => {
       await audit.chained()
       return reader.read(id)

@@ -26,11 +26,18 @@ export const bucketOf = (key: number): number => key % buckets
 /** The keys of rows that follow each other, by bucket: each four bytes of key and two of how far on its row is. */
 export class KeyList {
   private readonly of = new Map<number, number[]>()
+  private readonly listed = new Set<number>()
+  private last = -1
 
   constructor(readonly place: number) {}
 
-  add(place: number, entries: readonly AuditEntry[]): void {
-    for (const key of keysOf(entries)) {
+  /** The keys of a record; what another one of the same row has is not listed again. */
+  add(place: number, keys: readonly number[]): void {
+    if (place !== this.last) this.listed.clear()
+    this.last = place
+    for (const key of keys) {
+      if (this.listed.has(key)) continue
+      this.listed.add(key)
       const bucket = bucketOf(key)
       const list = this.of.get(bucket)
       if (list) list.push(key, place - this.place)
@@ -66,14 +73,11 @@ export const keyBytes = (key: number): Buffer => {
   return bytes
 }
 
-/** Each key of the entries of a row once. */
-export function keysOf(entries: readonly AuditEntry[]): Set<number> {
-  const found = new Set<number>()
-  for (const { id, keys } of entries) {
-    found.add(idNumber(id))
-    for (const key of keys) found.add(keyNumber(key))
-  }
-  return found
+/** What an entry is found by. */
+export function keysOf({ id, keys }: AuditEntry): number[] {
+  const numbers = [idNumber(id)]
+  for (const key of keys) numbers.push(keyNumber(key))
+  return numbers
 }
 
 /** Keys of the index are numbers; two that share one are told apart by the records themselves. */

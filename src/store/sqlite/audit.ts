@@ -10,7 +10,7 @@
 import { genesis, readEntry, written } from '../audit-chain.js'
 import { type AuditEntry, StoreUnavailable } from '../store.js'
 import type { Appended, AuditFile } from './audit-file.js'
-import { auditSpan, KeyList, packRecords, portionOf, rowed, unpackRecords } from './audit-rows.js'
+import { auditSpan, KeyList, keysOf, packRecords, portionOf, rowed, unpackRecords } from './audit-rows.js'
 import type { Connection } from './connection.js'
 import type { Dictionary } from './dictionary.js'
 import { sql } from './sql.js'
@@ -18,8 +18,11 @@ import { sql } from './sql.js'
 /** The last record of a chain. */
 export type Tail = { sequence: number; hash: Buffer; at: number }
 
-/** `number` is 0 for an entry of a commit, which is in no file of appends. */
-type Accepted = Appended & { entry: AuditEntry }
+/**
+ * `number` is 0 for an entry of a commit, which is in no file of appends; `keys` are what it is found by, as numbers.
+ * The entry itself is let go: hundreds wait to be chained, and what outlives a request is dear to collect.
+ */
+type Accepted = Appended & { at: number; keys: readonly number[] }
 
 type Waiting = { from: number; to: number; resolve: () => void; reject: (error: unknown) => void }
 
@@ -68,7 +71,7 @@ export class Audit {
     for (const appended of file.read()) {
       const entry = readEntry(appended.bytes.toString())
       if (appended.number <= this.taken || !entry) continue
-      this.accepted.push({ ...appended, entry })
+      this.accepted.push({ ...appended, at: entry.at, keys: keysOf(entry) })
       this.given = appended.number
       this.times.set(appended.tenant, entry.at)
     }
@@ -86,14 +89,15 @@ export class Audit {
     if (this.closed) return Promise.reject(new Error('the store is closed'))
     if (this.accepted.length >= acceptedMax)
       return Promise.reject(new StoreUnavailable('the audit log cannot be written'))
-    const from = this.given + 1
-    for (const entry of entries) {
-      const accepted = this.accept(tenant, entry, ++this.given)
-      this.accepted.push(accepted)
-      this.unwritten.push(accepted)
-    }
-    this.chainSoon()
     return new Promise((resolve, reject) => {
+      const from = this.given + 1
+      for (const entry of entries) {
+        const accepted = this.accept(tenant, entry, this.given + 1)
+        this.given++
+        this.accepted.push(accepted)
+        this.unwritten.push(accepted)
+      }
+      this.chainSoon()
       this.waiting.push({ from, to: this.given, resolve, reject })
       this.writing ??= this.write()
     })
@@ -103,7 +107,7 @@ export class Audit {
     const last = this.times.get(tenant) ?? this.tail(tenant).at
     const entry = { id, at: Math.max(at, last), keys, text }
     this.times.set(tenant, entry.at)
-    return { tenant, number, entry, bytes: Buffer.from(written(entry)) }
+    return { tenant, number, bytes: Buffer.from(written(entry)), at: entry.at, keys: keysOf(entry) }
   }
 
   /** All that was accepted so far is chained and durable when resolved. */
@@ -181,16 +185,13 @@ export class Audit {
         list = new KeyList(place)
       }
       const packed = packRecords(hash, row)
-      this.db.run(sql`INSERT INTO audit (place, lo, data) VALUES (${place}, ${row[0]!.entry.at}, ${packed.data})`)
-      list.add(
-        place,
-        row.map(({ entry }) => entry),
-      )
+      this.db.run(sql`INSERT INTO audit (place, lo, data) VALUES (${place}, ${row[0]!.at}, ${packed.data})`)
+      for (const { keys } of row) list.add(place, keys)
       sequence += row.length
       hash = packed.hash
     }
     if (list) this.index(list)
-    return { sequence, hash, at: entries.at(-1)!.entry.at }
+    return { sequence, hash, at: entries.at(-1)!.at }
   }
 
   private index(list: KeyList): void {

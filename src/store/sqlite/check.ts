@@ -230,7 +230,7 @@ async function checkAudit(db: Connection, names: Names, findings: Findings): Pro
       for (const record of records) verifier.add(record)
       if (portionOf(place) !== portion) listed = keysListed(db, portionOf(place))
       portion = portionOf(place)
-      const wanted = keysOf(records)
+      const wanted = new Set(records.flatMap(keysOf))
       keys += wanted.size
       for (const key of wanted)
         if (!listed.has(`${key} ${place}`)) findings.add('an audit record is not found by its keys')

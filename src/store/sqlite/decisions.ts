@@ -32,6 +32,7 @@ const nodesMax = 2 ** 20
 
 export class Decisions {
   private decisions = new Recent<number, Decision<unknown>>(decisionsMax)
+  private whole = new Recent<number, { seq: number; tenant: string; of: boolean }>(decisionsMax)
   private sets = new Recent<number, Known>(setsMax)
   private nodes = new WeakMap<Expression, Node>()
   private nextNode = 0
@@ -59,6 +60,17 @@ export class Decisions {
     if (known && known.seq === seq && known.epoch === epoch && known.stamp === stamp) return known.of
     const of = decision()
     this.decisions.set(key, { seq, epoch, stamp, of })
+    return of
+  }
+
+  /** A decision as a whole, whatever it leads to, as long as nothing at all is written. */
+  untilWritten(where: Expression, { tenant, rid, seq }: About, decision: () => boolean): boolean {
+    if (rid >= ridsMax) return decision()
+    const key = this.node(where).number * ridsMax + rid
+    const known = this.whole.get(key)
+    if (known && known.seq === seq && known.tenant === tenant) return known.of
+    const of = decision()
+    this.whole.set(key, { seq, tenant, of })
     return of
   }
 
@@ -91,6 +103,7 @@ export class Decisions {
   /** Readers see the commits from now on. */
   committed(): void {
     const { slots, types, all } = this.coming
+    if (slots.size || types.size || all) this.whole.clear()
     for (const slot of slots) this.epochs[slot]!++
     for (const type of types) this.written.set(type, (this.written.get(type) ?? 0) + 1)
     if (all) this.clear()
@@ -101,6 +114,7 @@ export class Decisions {
 
   private clear(): void {
     this.decisions = new Recent(decisionsMax)
+    this.whole = new Recent(decisionsMax)
     this.sets = new Recent(setsMax)
     this.nodes = new WeakMap()
     this.nextNode = 0

@@ -30,7 +30,12 @@ export class Sight {
 
   sees(reach: Reach, type: string, resource: Sighted): boolean {
     const tid = this.lookup.names.tidOf(type)
-    return tid !== undefined && this.holds(reach, { tid, type, trusted: true }, reach.of(type), resource)
+    if (tid === undefined) return false
+    const where = reach.of(type)
+    if (where.op === 'everything' || where.op === 'nothing') return where.op === 'everything'
+    return this.decisions.untilWritten(where, { tenant: this.tenant, ...resource }, () =>
+      this.holds(reach, { tid, type, trusted: true }, where, resource),
+    )
   }
 
   /** The expression of a reach holds for the resource. */
