@@ -73,8 +73,6 @@ export function published(url: string): Concepts | undefined {
   return system
 }
 
-export const publishedUrls: readonly string[] = Object.keys(makers)
-
 function names(type: 'region' | 'currency' | 'language'): (code: string) => string {
   const named = new Intl.DisplayNames('en', { type })
   return (code) => named.of(code) ?? code
