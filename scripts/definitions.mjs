@@ -11,6 +11,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { deflateRawSync } from 'node:zlib'
 
 const SOURCE = 'hl7.fhir.r4.examples@4.0.1'
 const output = fileURLToPath(new URL('../profiles/r4/', import.meta.url))
@@ -33,6 +34,7 @@ write('codes.json', codesOf(required))
 write('search-parameters.json', searchParametersOf(all('SearchParameter')))
 write('compartments.json', compartmentsOf(all('CompartmentDefinition')))
 write('operations.json', operationsOf(all('OperationDefinition')))
+writeTerminology([...all('CodeSystem'), ...all('ValueSet'), ...all('ConceptMap')])
 write('profiles.json', profilesOf(all('StructureDefinition')))
 
 function fetched() {
@@ -296,4 +298,50 @@ function profilesOf(structures) {
         },
       ]),
   )
+}
+
+/**
+ * Code systems, value sets and concept maps: blocks of about 64 KB that are deflated one by one (terminology.bin), and
+ * where each resource stands (terminology.json: type and URL to [offset, length] of the block and of what it holds).
+ */
+function writeTerminology(resources) {
+  const index = {}
+  const blocks = []
+  let offset = 0
+  let pending = []
+  let size = 0
+  const flush = () => {
+    const block = deflateRawSync(Buffer.concat(pending.map(({ bytes }) => bytes)), { level: 9 })
+    let start = 0
+    for (const { key, bytes } of pending) {
+      index[key] = [offset, block.length, start, bytes.length]
+      start += bytes.length
+    }
+    blocks.push(block)
+    offset += block.length
+    pending = []
+    size = 0
+  }
+  for (const resource of resources.filter(({ url }) => url)) {
+    const bytes = Buffer.from(JSON.stringify(compactTerminology(resource)))
+    pending.push({ key: `${resource.resourceType} ${resource.url}`, bytes })
+    size += bytes.length
+    if (size > 65_536) flush()
+  }
+  if (pending.length) flush()
+  writeFileSync(join(output, 'terminology.bin'), Buffer.concat(blocks))
+  console.log(`terminology.bin ${offset} bytes, ${blocks.length} blocks`)
+  write('terminology.json', index)
+}
+
+/** Without what is for people who read the page: narrative, contacts, comments. */
+function compactTerminology(resource) {
+  const left = [
+    ...['text', 'meta', 'extension', 'contact', 'publisher', 'date', 'jurisdiction', 'identifier'],
+    ...['description', 'purpose', 'copyright', 'useContext', 'immutable', 'experimental'],
+  ]
+  const kept = Object.fromEntries(Object.entries(resource).filter(([name]) => !left.includes(name)))
+  const concepts = (list) =>
+    list.map(({ extension: _, concept, ...each }) => ({ ...each, ...(concept && { concept: concepts(concept) }) }))
+  return kept.concept ? { ...kept, concept: concepts(kept.concept) } : kept
 }

@@ -339,6 +339,14 @@ export const settings = {
     sentence: 'Proxies in front whose `X-Forwarded-For` is believed, separated by commas, such as `10.0.0.0/24`.',
     read: proxies,
   },
+  terminologyServer: {
+    variable: 'TERMINOLOGY_SERVER',
+    type: 'URL',
+    default: '',
+    sentence:
+      'FHIR base of a terminology server that is asked about value sets and codes not known here; only canonicals and codes are sent.',
+    read: baseUrl,
+  },
   outboundAllow: {
     variable: 'OUTBOUND_ALLOW',
     type: 'hosts, networks, origins',

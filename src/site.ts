@@ -24,7 +24,7 @@ import {
   viewed,
 } from './interactions/index.js'
 import { type Database, openMongo, openSqlite, type Store } from './store/index.js'
-import { createTerminology } from './terminology/index.js'
+import { createTerminology, externalTerminology } from './terminology/index.js'
 
 export const defaultTenant = 'default'
 
@@ -90,7 +90,9 @@ export async function openSite(config: Config, wiring: Wiring & { port?: number 
       let opening = worlds.get(tenant)
       if (!opening) {
         if (!(await known(tenant))) return undefined
-        opening = worlds.get(tenant) ?? openWorld(config, database.tenant(tenant), tenant, wiring)
+        opening =
+          worlds.get(tenant) ??
+          openWorld(config, database.tenant(tenant), tenant, { ...wiring, outbound: site.outbound })
         worlds.set(tenant, opening)
         opening.catch(() => worlds.delete(tenant))
       }
@@ -125,13 +127,26 @@ async function openWorld(
   config: Config,
   store: Store,
   tenant: string,
-  { log, clock, newId: makeId = randomUUID, port = config.port }: Wiring & { port?: number },
+  {
+    log,
+    clock,
+    newId: makeId = randomUUID,
+    port = config.port,
+    outbound,
+  }: Wiring & { port?: number; outbound: Outbound },
 ): Promise<Opened> {
   const own = server(tenant, 'definitions')
   const baseUrls = baseUrlsOf(config, port, tenant)
   const stored = loadCanonical({ caller: own, store })
   const load: LoadCanonical = async (canonical, type) => (await stored(canonical, type)) ?? builtIn(canonical, type)
-  const terminology = createTerminology(load)
+  const terminology = createTerminology(
+    load,
+    config.terminologyServer === undefined
+      ? undefined
+      : externalTerminology(config.terminologyServer, (url) =>
+          outbound({ url, headers: { Accept: 'application/fhir+json' } }),
+        ),
+  )
   const context: DefinitionsContext = {
     caller: own,
     store,

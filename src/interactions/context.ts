@@ -7,7 +7,7 @@ import type { Caller } from '../access/index.js'
 import type { Resource } from '../fhir/index.js'
 import type { Parsed, SearchParams } from '../search/index.js'
 import type { Change, Found, Store, Stored } from '../store/index.js'
-import type { Terminology } from '../terminology/index.js'
+import type { TerminologyService } from '../terminology/index.js'
 import type { Profiles } from '../validation/index.js'
 
 /**
@@ -27,7 +27,7 @@ export type Context = {
   rules: Rule[]
   /** The search parameters in force now: R4's and the uploaded ones. */
   searchParams: SearchParams
-  terminology: Terminology
+  terminology: TerminologyService
   /** The profiles in force now: R4's, those of profiles/hiv and the uploaded ones. */
   profiles: Profiles
   clock: () => number

@@ -3,7 +3,7 @@
  *
  * https://hl7.org/fhir/R4/http.html#create
  */
-import { custodianFor, withCustodian } from '../access/index.js'
+import { custodianFor, labelled, withCustodian } from '../access/index.js'
 import { invalid, localReference, type Ref, type Resource, serialize } from '../fhir/index.js'
 import { indexed } from '../search/index.js'
 import type { Expect, Put } from '../store/index.js'
@@ -57,7 +57,7 @@ export function prepareChecked(
     },
     ...(links?.uri && { uri: links.uri }),
   })
-  const own = withCustodian(linked, custodian)
+  const own = withCustodian(labelled(caller, linked, before), custodian)
   const type = resource.resourceType
   return {
     op: 'put',

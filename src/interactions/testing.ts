@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { anyone } from '../access/index.js'
-import { FhirError, type Issue, type Json, notFound, parseJson, type Resource } from '../fhir/index.js'
+import { FhirError, type Issue, type Json, parseJson, type Resource } from '../fhir/index.js'
 import { searchParams } from '../search/index.js'
 import { openSqlite, type Store } from '../store/index.js'
+import { createTerminology } from '../terminology/index.js'
 import { Profiles } from '../validation/index.js'
 import type { BatchRequest, BatchResponse, Context, Settings } from './context.js'
 import { read } from './read.js'
@@ -38,11 +39,8 @@ function contextOn(store: Store, settings: Partial<Settings>): Context {
     store,
     rules: [],
     searchParams: searchParams(),
+    terminology: createTerminology(async () => undefined),
     profiles: new Profiles({ definition: async () => undefined, valueSet: async () => undefined }),
-    terminology: {
-      expand: () => Promise.reject(notFound('there are no value sets in this test')),
-      related: (code) => Promise.resolve([code]),
-    },
     clock: Date.now,
     newId: () => '',
     baseUrls: [baseUrl],

@@ -24,6 +24,7 @@ const animals: Terminology = {
       : direction === 'above' && code.code === 'dog'
         ? [code, { system: 'http://animals', code: 'mammal' }]
         : [code],
+  holds: async (_url, { code }) => ({ result: code === 'dog' || code === 'cat' }),
 }
 
 export const context: ParseContext = {

@@ -113,6 +113,8 @@ describe('a compose', () => {
     ['= of the code', filter('code', '=', 'dog'), ['dog']],
     ['in', filter('concept', 'in', 'dog, cat,unicorn'), ['cat', 'dog']],
     ['not-in', filter('concept', 'not-in', 'dog,cat'), ['bird', 'mammal', 'poodle', 'wolf']],
+    ['regex, of the whole code', filter('code', 'regex', '(c|d)[a-o]+t?'), ['cat', 'dog']],
+    ['regex that would keep others busy', filter('code', 'regex', '(([a-z])+.)+[A-Z](([a-z])+)+$'), []],
     ['exists', filter('legs', 'exists', 'true'), ['bird', 'cat', 'dog']],
     ['exists not', filter('legs', 'exists', 'false'), ['mammal', 'poodle', 'wolf']],
     [
@@ -137,7 +139,8 @@ describe('a compose', () => {
   })
 
   test.each<[string, JsonObject, string]>([
-    ['with a regular expression', filter('concept', 'regex', '(a+)+$'), '400 not-supported'],
+    ['with a regular expression that looks ahead', filter('concept', 'regex', '(?=a)b'), '400 not-supported'],
+    ['with one that is too large', filter('concept', 'regex', '(a{99}){99}'), '400 not-supported'],
     ['with is-a on another property', filter('legs', 'is-a', '4'), '400 not-supported'],
     ['of a system that is not here', { include: [{ system: 'http://snomed.info/sct' }] }, '404 not-found'],
     ['that imports what is not here', { include: [{ valueSet: ['http://example.org/vs/none'] }] }, '404 not-found'],

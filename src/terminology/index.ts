@@ -1,3 +1,7 @@
-export { createTerminology, type Load } from './create-terminology.js'
+export { builtIn, builtInUrls } from './built-in.js'
+export { type Concept, type Concepts, closure, conceptsOf, find } from './code-system.js'
+export { createTerminology, type Load, type Pins, type TerminologyService } from './create-terminology.js'
+export { type Ask, type External, externalTerminology } from './external.js'
 export { Recent } from './recent.js'
 export * from './terminology.js'
+export { type CodeSet, type Listed, shown, sizeOf } from './value-set.js'
