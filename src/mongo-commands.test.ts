@@ -94,7 +94,13 @@ describe('commands of an interaction', () => {
       await quiet()
       proxy.reset()
       expect(await send(method, path, body)).toBeLessThan(300)
-      commands = proxy.commands.filter((name) => name !== 'distinct')
+      const { collections } = proxy
+      commands = proxy.commands.filter((name, i) => {
+        // What the server does by itself meanwhile: it sees to its health, and looks for what is to be numbered.
+        const isPatrol = collections[i] === 'commits' && (method === 'GET' || name === 'find')
+        const isOwnWork = collections[i] === 'about' || isPatrol
+        return name !== 'distinct' && !isOwnWork
+      })
       // What comes after a commit numbers it, for all that were stored meanwhile.
       const committed = commands.indexOf('commitTransaction')
       if (committed >= 0) commands = commands.slice(0, committed + 1)

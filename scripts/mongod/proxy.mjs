@@ -28,6 +28,8 @@ export class CuttingProxy {
     this.sockets = new Set()
     /** names of the counted commands, in the order they came */
     this.commands = []
+    /** the collection of each of them, where it names one */
+    this.collections = []
     /** @type {Map<number, Fate>} by the number of the command, from 1 */
     this.fates = new Map()
     this.refusing = false
@@ -48,6 +50,7 @@ export class CuttingProxy {
   /** Begins to count from the next command; earlier plans are forgotten. */
   reset() {
     this.commands = []
+    this.collections = []
     this.fates.clear()
   }
 
@@ -108,12 +111,14 @@ export class CuttingProxy {
       setTimeout(() => socket.destroyed || socket.write(message), milliseconds)
     const toServer = splitter((message) => {
       if (this.silent) return
-      const [name] = parseMessage(message).body.members().keys()
+      const { body } = parseMessage(message)
+      const [name] = body.members().keys()
       if (OWN.has(name)) {
         server.write(message)
         return
       }
       this.commands.push(name)
+      this.collections.push(body.get(name))
       const fate = this.fates.get(this.commands.length)
       if (typeof fate === 'function') fate(name).then(() => server.destroyed || server.write(message), cut)
       else if (fate === 'cutRequest') cut()

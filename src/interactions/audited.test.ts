@@ -8,6 +8,9 @@ const noInteractions = [
   'bundleHead',
   'capabilities',
   'commit',
+  // Each question to terminology is asked within `consult`, which records it.
+  'conceptMapsOf',
+  'consult',
   'Definitions',
   'entriesOf',
   'etag',

@@ -70,6 +70,8 @@ export async function startProxy(port: number) {
     startProxy(target: { port: number }): Promise<{
       url: string
       commands: string[]
+      /** What each of them names first: its collection, mostly. */
+      collections: unknown[]
       reset(): void
       plan(n: number, fate: Fate): void
       down(): void
