@@ -379,7 +379,7 @@ describe('uploaded search parameters', () => {
     })
     const after = await created<Patient>({ resourceType: 'Patient', maritalStatus: { text: code } })
     let answer = await get(`Patient?${code}=${code}`)
-    for (let tries = 0; tries < 500 && answer.status !== 200; tries++) {
+    for (const began = Date.now(); answer.status !== 200 && Date.now() - began < 10_000; ) {
       // Until all is indexed an answer would be incomplete, and the server says so.
       expectOutcome(answer, 400)
       answer = await get(`Patient?${code}=${code}`)
