@@ -137,16 +137,23 @@ async function standing(world: World, user: Ref | undefined, organizations: read
 /** The server looks things up for itself: who it is for is not known yet. */
 function lookOf({ tenant, contextOf }: World): Look {
   const context = contextOf(server(tenant, 'who somebody is'))
+  const found = async (ref: Ref): Promise<Resource | 'deleted' | undefined> => {
+    try {
+      const { body } = await read(context, ref)
+      return parseJson(body) as Resource
+    } catch (error) {
+      if (!(error instanceof FhirError)) throw error
+      if (error.status === 404) return undefined
+      if (error.status === 410) return 'deleted'
+      throw error
+    }
+  }
   return {
     read: async (ref) => {
-      try {
-        const { body } = await read(context, ref)
-        return parseJson(body) as Resource
-      } catch (error) {
-        if (error instanceof FhirError && (error.status === 404 || error.status === 410)) return undefined
-        throw error
-      }
+      const resource = await found(ref)
+      return resource === 'deleted' ? undefined : resource
     },
+    wasDeleted: async (ref) => (await found(ref)) === 'deleted',
     search: async (type, query) => {
       const { found } = await search(context, { types: [type], parameters: readParameters(query) })
       return found.matches.map(({ stored }) => parseJson(stored.body) as Resource)

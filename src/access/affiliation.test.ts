@@ -16,6 +16,7 @@ const custody = (id: string) => ({
 })
 
 const lookAt = (...resources: Resource[]): Look => ({
+  wasDeleted: async ({ id }) => id === 'razed',
   read: async ({ type, id }) => resources.find((each) => each.resourceType === type && each.id === id),
   search: async (type, query) =>
     resources.filter(
@@ -49,6 +50,7 @@ describe('from an organisation up to its hospital', () => {
     ['a-ward', ['a-ward', 'a']],
     ['a-room', ['a-room', 'a-ward', 'a']],
     ['gone', ['gone']],
+    ['razed', undefined],
     ['lost', undefined],
     ['egg', undefined],
     ['self', undefined],

@@ -4,7 +4,8 @@
  * https://hl7.org/fhir/R4/organization-definitions.html#Organization.partOf
  *
  * Asked once, when a token is verified. A tree that leads nowhere, or round in a circle, has no hospital: whoever
- * belongs to it sees what people of no hospital see. An organisation that is not stored is a hospital of its own.
+ * belongs to it sees what people of no hospital see. So does who belongs to one that was deleted; an organisation that was
+ * never stored is a hospital of its own.
  */
 import { isObject, type Json, type JsonObject, period, type Ref, type Resource } from '../fhir/index.js'
 import { custodianOf } from '../search/index.js'
@@ -12,9 +13,12 @@ import { custodianOf } from '../search/index.js'
 /** How resources are looked up, as the server: an interaction that gives undefined for what is not there. */
 export type Look = {
   read(ref: Ref): Promise<Resource | undefined>
+  wasDeleted(ref: Ref): Promise<boolean>
   /** The resources of a type that a query string finds; all of them, or a first page of some hundred. */
   search(type: string, query: string): Promise<Resource[]>
 }
+
+type Organizations = Pick<Look, 'read' | 'wasDeleted'>
 
 export type Affiliation = {
   /** The organisations and those above them. */
@@ -27,14 +31,14 @@ export type Affiliation = {
 const depthMax = 32
 
 /** The ids from an organisation up to its hospital, which comes last; undefined where they do not lead to one. */
-export async function lineOf(look: Pick<Look, 'read'>, organization: string): Promise<string[] | undefined> {
+export async function lineOf(look: Organizations, organization: string): Promise<string[] | undefined> {
   const line: string[] = []
   const custodians = new Set<string>()
   for (let id: string | undefined = organization; id !== undefined; ) {
     if (line.includes(id) || line.length === depthMax) return undefined
     const found: Resource | undefined = await look.read({ type: 'Organization', id })
     // An organisation that only tokens name has nobody above it.
-    if (!found && line.length === 0) return [organization]
+    if (!found && line.length === 0 && !(await look.wasDeleted({ type: 'Organization', id }))) return [organization]
     if (!found || found['active'] === false) return undefined
     line.push(id)
     const custodian = custodianOf(found)
@@ -49,7 +53,7 @@ export async function lineOf(look: Pick<Look, 'read'>, organization: string): Pr
 }
 
 /** The organisations and hospitals that some organisations make somebody a part of. */
-export async function affiliationOf(look: Pick<Look, 'read'>, organizations: readonly string[]): Promise<Affiliation> {
+export async function affiliationOf(look: Organizations, organizations: readonly string[]): Promise<Affiliation> {
   const all = new Set<string>()
   const hospitals = new Set<string>()
   for (const each of organizations) {
